@@ -1,0 +1,208 @@
+//! Column types: what a user declares, how it is named, and the Arrow type that holds it.
+//!
+//! **Invariants**
+//! 1. There is one Arrow form per type, the same in ingest, memory, scans and queries. Text and bytes are views, so that
+//!    mapped bytes reach a query without a copy.
+//! 2. [`LogicalType::from_field`] inverts [`LogicalType::field`].
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+use arrow_schema::{DataType, Field, Fields, TimeUnit};
+
+use crate::error::{Error, ErrorKind, Result};
+
+/// Key of the Arrow field metadata that tells apart types with the same Arrow form (`UUID`, `JSON`).
+pub const TYPE_METADATA_KEY: &str = "siltstone.type";
+
+/// A column type. Names follow DuckDB.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "the variants are the SQL types of the same name")]
+pub enum LogicalType {
+    Boolean,
+    TinyInt,
+    SmallInt,
+    Integer,
+    BigInt,
+    UTinyInt,
+    USmallInt,
+    UInteger,
+    UBigInt,
+    Real,
+    Double,
+    /// Up to 38 digits, `scale` of them after the point; `0 <= scale <= precision`.
+    Decimal {
+        precision: u8,
+        scale: u8,
+    },
+    Varchar,
+    Blob,
+    /// Days since 1970-01-01.
+    Date,
+    /// Microseconds since midnight.
+    Time,
+    /// Microseconds since 1970-01-01, no zone.
+    Timestamp,
+    /// Microseconds since 1970-01-01 UTC.
+    TimestampTz,
+    /// Lower-case text with dashes.
+    Uuid,
+    /// Text that is valid JSON.
+    Json,
+    List(Box<LogicalType>),
+    /// Field names and types, in order; names are unique without regard to case.
+    Struct(Vec<(String, LogicalType)>),
+}
+
+impl LogicalType {
+    /// Deepest nesting of LIST and STRUCT that a column may have.
+    pub const DEPTH_MAX: usize = 32;
+
+    /// The Arrow type that holds values of this type.
+    pub fn arrow(&self) -> DataType {
+        match self {
+            Self::Boolean => DataType::Boolean,
+            Self::TinyInt => DataType::Int8,
+            Self::SmallInt => DataType::Int16,
+            Self::Integer => DataType::Int32,
+            Self::BigInt => DataType::Int64,
+            Self::UTinyInt => DataType::UInt8,
+            Self::USmallInt => DataType::UInt16,
+            Self::UInteger => DataType::UInt32,
+            Self::UBigInt => DataType::UInt64,
+            Self::Real => DataType::Float32,
+            Self::Double => DataType::Float64,
+            Self::Decimal { precision, scale } => DataType::Decimal128(*precision, *scale as i8),
+            Self::Varchar | Self::Uuid | Self::Json => DataType::Utf8View,
+            Self::Blob => DataType::BinaryView,
+            Self::Date => DataType::Date32,
+            Self::Time => DataType::Time64(TimeUnit::Microsecond),
+            Self::Timestamp => DataType::Timestamp(TimeUnit::Microsecond, None),
+            Self::TimestampTz => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+            Self::List(item) => DataType::List(Arc::new(item.field("item", true))),
+            Self::Struct(fields) => {
+                DataType::Struct(fields.iter().map(|(name, ty)| ty.field(name, true)).collect::<Fields>())
+            }
+        }
+    }
+
+    /// An Arrow field of this type; UUID and JSON carry [`TYPE_METADATA_KEY`].
+    pub fn field(&self, name: &str, nullable: bool) -> Field {
+        let field = Field::new(name, self.arrow(), nullable);
+        match self {
+            Self::Uuid | Self::Json => {
+                field.with_metadata(HashMap::from([(TYPE_METADATA_KEY.to_owned(), self.to_string())]))
+            }
+            _ => field,
+        }
+    }
+
+    /// The type that stores an Arrow field, or the nearest one that holds its values (small and large text alike).
+    ///
+    /// # Errors
+    /// `Unsupported` for an Arrow type with no counterpart.
+    pub fn from_field(field: &Field) -> Result<Self> {
+        let marked = field.metadata().get(TYPE_METADATA_KEY).map(String::as_str);
+        Ok(match field.data_type() {
+            DataType::Boolean => Self::Boolean,
+            DataType::Int8 => Self::TinyInt,
+            DataType::Int16 => Self::SmallInt,
+            DataType::Int32 => Self::Integer,
+            DataType::Int64 => Self::BigInt,
+            DataType::UInt8 => Self::UTinyInt,
+            DataType::UInt16 => Self::USmallInt,
+            DataType::UInt32 => Self::UInteger,
+            DataType::UInt64 => Self::UBigInt,
+            DataType::Float16 | DataType::Float32 => Self::Real,
+            DataType::Float64 => Self::Double,
+            DataType::Decimal32(p, s) | DataType::Decimal64(p, s) | DataType::Decimal128(p, s) if *s >= 0 => {
+                Self::Decimal { precision: *p, scale: *s as u8 }
+            }
+            DataType::Utf8View | DataType::Utf8 | DataType::LargeUtf8 => match marked {
+                Some("UUID") => Self::Uuid,
+                Some("JSON") => Self::Json,
+                _ => Self::Varchar,
+            },
+            DataType::Null => Self::Varchar,
+            DataType::Dictionary(_, values) => {
+                Self::from_field(&Field::new(field.name(), values.as_ref().clone(), true))?
+            }
+            DataType::BinaryView | DataType::Binary | DataType::LargeBinary | DataType::FixedSizeBinary(_) => {
+                Self::Blob
+            }
+            DataType::Date32 | DataType::Date64 => Self::Date,
+            DataType::Time32(_) | DataType::Time64(_) => Self::Time,
+            DataType::Timestamp(_, None) => Self::Timestamp,
+            DataType::Timestamp(_, Some(_)) => Self::TimestampTz,
+            DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _) => {
+                Self::List(Box::new(Self::from_field(item)?))
+            }
+            DataType::Struct(fields) => Self::Struct(
+                fields
+                    .iter()
+                    .map(|field| Ok((field.name().clone(), Self::from_field(field)?)))
+                    .collect::<Result<_>>()?,
+            ),
+            other => {
+                return Err(Error::new(
+                    ErrorKind::Unsupported,
+                    format!("no column type holds this Arrow type: column={}, type={other}", field.name()),
+                ));
+            }
+        })
+    }
+
+    /// Levels of LIST and STRUCT: 0 for a scalar.
+    pub fn depth(&self) -> usize {
+        match self {
+            Self::List(item) => 1 + item.depth(),
+            Self::Struct(fields) => 1 + fields.iter().map(|(_, ty)| ty.depth()).max().unwrap_or(0),
+            _ => 0,
+        }
+    }
+}
+
+/// The DuckDB name, as `DESCRIBE` shows it.
+impl fmt::Display for LogicalType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Boolean => "BOOLEAN",
+            Self::TinyInt => "TINYINT",
+            Self::SmallInt => "SMALLINT",
+            Self::Integer => "INTEGER",
+            Self::BigInt => "BIGINT",
+            Self::UTinyInt => "UTINYINT",
+            Self::USmallInt => "USMALLINT",
+            Self::UInteger => "UINTEGER",
+            Self::UBigInt => "UBIGINT",
+            Self::Real => "FLOAT",
+            Self::Double => "DOUBLE",
+            Self::Decimal { precision, scale } => return write!(f, "DECIMAL({precision},{scale})"),
+            Self::Varchar => "VARCHAR",
+            Self::Blob => "BLOB",
+            Self::Date => "DATE",
+            Self::Time => "TIME",
+            Self::Timestamp => "TIMESTAMP",
+            Self::TimestampTz => "TIMESTAMP WITH TIME ZONE",
+            Self::Uuid => "UUID",
+            Self::Json => "JSON",
+            Self::List(item) => return write!(f, "{item}[]"),
+            Self::Struct(fields) => {
+                f.write_str("STRUCT(")?;
+                for (i, (name, ty)) in fields.iter().enumerate() {
+                    let separator = if i == 0 { "" } else { ", " };
+                    write!(f, "{separator}{} {ty}", quoted_if_needed(name))?;
+                }
+                return f.write_str(")");
+            }
+        })
+    }
+}
+
+/// An identifier as SQL text: bare when it is a plain lower-case word, else in double quotes.
+pub fn quoted_if_needed(name: &str) -> String {
+    let plain = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    if plain { name.to_owned() } else { format!("\"{}\"", name.replace('"', "\"\"")) }
+}

@@ -1,0 +1,40 @@
+//! A single value: zone-map bounds and column defaults.
+
+use std::cmp::Ordering;
+
+/// One non-NULL value of some column. The column's type says what it means: dates are days, times and timestamps
+/// microseconds, a decimal is unscaled.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    /// BOOLEAN.
+    Bool(bool),
+    /// Signed integers, DATE (days), TIME and timestamps (µs).
+    Int(i64),
+    /// Unsigned integers.
+    UInt(u64),
+    /// DECIMAL, unscaled.
+    Decimal(i128),
+    /// REAL and DOUBLE.
+    Float(f64),
+    /// VARCHAR, UUID and JSON.
+    Text(String),
+    /// BLOB.
+    Bytes(Vec<u8>),
+}
+
+impl Value {
+    /// Order of two values of one column: numbers by size (floats by IEEE total order), text and bytes bytewise.
+    /// `None` when they are of different variants.
+    pub fn compare(&self, other: &Self) -> Option<Ordering> {
+        Some(match (self, other) {
+            (Self::Bool(a), Self::Bool(b)) => a.cmp(b),
+            (Self::Int(a), Self::Int(b)) => a.cmp(b),
+            (Self::UInt(a), Self::UInt(b)) => a.cmp(b),
+            (Self::Decimal(a), Self::Decimal(b)) => a.cmp(b),
+            (Self::Float(a), Self::Float(b)) => a.total_cmp(b),
+            (Self::Text(a), Self::Text(b)) => a.cmp(b),
+            (Self::Bytes(a), Self::Bytes(b)) => a.cmp(b),
+            _ => return None,
+        })
+    }
+}
