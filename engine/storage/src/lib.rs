@@ -1,7 +1,10 @@
 //! Siltstone's storage engine.
 
+mod array_codec;
+mod byte_views;
 mod catalog;
 mod commit;
+mod concat;
 mod engine;
 mod error;
 mod frame;
@@ -12,6 +15,8 @@ mod metrics;
 mod options;
 mod schema;
 mod snapshot;
+#[cfg(test)]
+mod test_arrays;
 mod value;
 mod zone_map;
 

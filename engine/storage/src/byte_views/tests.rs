@@ -1,0 +1,57 @@
+use arrow_array::cast::AsArray;
+
+use super::*;
+
+fn text_views(lengths: &[usize], data: &str) -> Result<ArrayRef, ViewsError> {
+    Ok(Views::new(lengths.iter().copied(), Data::Borrowed(data.as_bytes()), true)?.into_array(None))
+}
+
+/// Proves that values land in their views at every length around the inline limit, and that Arrow finds the result valid.
+#[test]
+fn lengths_around_the_inline_limit() {
+    let data = "abcdefghijklmnopqrstuvwxyz".repeat(3);
+    let lengths = [0, 1, 11, 12, 13, 16, 25];
+    let array = text_views(&lengths, &data).unwrap();
+    array.to_data().validate_full().unwrap();
+    let mut start = 0;
+    for (i, length) in lengths.into_iter().enumerate() {
+        assert_eq!(array.as_string_view().value(i), &data[start..start + length]);
+        start += length;
+    }
+}
+
+/// Proves that the check of text covers the borders between values.
+#[test]
+fn borders_split_no_character() {
+    assert_eq!(text_views(&[1, 1], "é").unwrap_err(), ViewsError::NotText);
+    let array = text_views(&[2, 0, 3], "é产").unwrap();
+    assert_eq!(array.as_string_view().iter().flatten().collect::<Vec<_>>(), ["é", "", "产"]);
+}
+
+/// Proves that lengths must cover the data exactly.
+#[test]
+fn lengths_cover_the_data() {
+    for lengths in [&[1_usize][..], &[3], &[1, usize::MAX]] {
+        assert_eq!(text_views(lengths, "ab").unwrap_err(), ViewsError::Lengths, "{lengths:?}");
+    }
+}
+
+/// Proves that an array over shared memory holds that memory, and that one of short values holds none.
+#[test]
+fn shared_memory_is_kept_only_when_needed() {
+    let data = Buffer::from(b"a value of twenty by".as_slice());
+    let long = Views::new([20].into_iter(), Data::Shared(&data), false).unwrap().into_array(None);
+    assert_eq!(long.as_binary_view().data_buffers()[0].as_ptr(), data.as_ptr());
+    let short = Views::new([10, 10].into_iter(), Data::Shared(&data), false).unwrap().into_array(None);
+    assert!(short.as_binary_view().data_buffers().is_empty());
+}
+
+/// Proves that gathering repeats values and refuses positions that do not exist.
+#[test]
+fn gather_checks_positions() {
+    let views = || Views::new([1, 14].into_iter(), Data::Borrowed(b"athe second one"), true).unwrap();
+    let array = views().gather(&[1, 0, 1]).unwrap().into_array(None);
+    assert_eq!(array.as_string_view().iter().flatten().collect::<Vec<_>>(), ["the second one", "a", "the second one"]);
+    assert!(views().gather(&[2]).is_none());
+    assert_eq!(views().gather(&[]).unwrap().len(), 0);
+}
