@@ -1,11 +1,19 @@
 //! Request bodies to typed columns, error vectors and schema changes.
 //!
 //! [`decode`] reads a JSON body once, straight into column builders. It knows no HTTP, no files, no SQL.
+//!
+//! **Invariants**
+//! 1. Bytes become columns in one pass; no tree of values is built.
+//! 2. A body is refused as a whole ([`BodyError`]) or its rows are accepted and rejected one by one ([`ErrorVectors`]).
+//! 3. Whatever the bytes: no panic, no unbounded recursion, memory within a small multiple of the body.
+mod coerce;
 mod error_vector;
+mod infer;
+mod json;
 
 pub use error_vector::{ErrorCode, ErrorVectors, RowError};
 
-use arrow_array::ArrayRef;
+use arrow_array::{ArrayRef, BooleanArray};
 use siltstone_storage::{Batch, ColumnId, TableId, TableSchema};
 
 /// How rows are laid out in a JSON text.
@@ -111,8 +119,28 @@ pub enum Warning {
 
 impl Decoded {
     /// The accepted rows as a batch for `table`; `None` if there are none.
-    pub fn batch(&self, _table: TableId) -> Option<Batch> {
-        unimplemented!()
+    pub fn batch(&self, table: TableId) -> Option<Batch> {
+        let rejected = self.errors.rejected_rows();
+        if rejected >= self.rows {
+            return None;
+        }
+        let columns = if rejected == 0 { self.columns.clone() } else { self.accepted() };
+        let batch = Batch::new(table, self.rows - rejected, columns);
+        Some(batch.expect("decoding gives each column once, all of them of the same length"))
+    }
+
+    /// The columns without the rejected rows.
+    fn accepted(&self) -> Vec<(ColumnId, ArrayRef)> {
+        let mut keep = vec![true; self.rows];
+        for row in &self.errors.rejected() {
+            keep[row as usize] = false;
+        }
+        let keep = BooleanArray::from(keep);
+        let filtered = |(id, array): &(ColumnId, ArrayRef)| {
+            let array = arrow_select::filter::filter(array, &keep);
+            (*id, array.expect("the mask has one bit per row, and every column type can be filtered"))
+        };
+        self.columns.iter().map(filtered).collect()
     }
 }
 
@@ -157,12 +185,12 @@ pub enum BodyError {
 /// # Errors
 /// [`BodyError`] refuses the body as a whole; faults of single rows are in [`Decoded::errors`].
 pub fn decode(
-    _body: &[u8],
-    _framing: Framing,
-    _table: Option<&TableSchema>,
-    _policy: &Policy,
+    body: &[u8],
+    framing: Framing,
+    table: Option<&TableSchema>,
+    policy: &Policy,
 ) -> Result<Decoded, BodyError> {
-    unimplemented!()
+    json::decode(body, framing, table, policy)
 }
 
 /// A member of a JSON object, as its raw text.
@@ -177,6 +205,6 @@ pub struct Member<'a> {
 /// Splits a JSON object into its members without looking deeper: how a dialect opens its envelope.
 /// # Errors
 /// As [`decode`]; `Shape` if it is not an object.
-pub fn members(_body: &[u8]) -> Result<Vec<Member<'_>>, BodyError> {
-    unimplemented!()
+pub fn members(body: &[u8]) -> Result<Vec<Member<'_>>, BodyError> {
+    json::members(body)
 }

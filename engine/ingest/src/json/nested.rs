@@ -1,0 +1,218 @@
+//! LIST and STRUCT columns: a container's text is taken apart a second time, now that the types inside are known.
+//!
+//! **Invariants**
+//! 1. Recursion follows the column's type, whose depth the schema bounds; never the text.
+//! 2. One bad element spoils the whole value: its parts are taken back out of the children.
+
+use std::sync::Arc;
+
+use arrow_array::{ArrayRef, ListArray, StructArray};
+use arrow_buffer::{NullBufferBuilder, OffsetBuffer, ScalarBuffer};
+use arrow_schema::{Field, Fields};
+use siltstone_storage::{LogicalType, folded_name};
+
+use super::builders::Builder;
+use super::scanner::{Container, RawString, Scanner, Token, unescape};
+use crate::coerce::Context;
+use crate::error_vector::ErrorCode;
+
+/// Walks the values of a checked container. `visit` gets the member's name (none in an array) and the value.
+fn for_each_value(
+    container: &Container<'_>,
+    mut visit: impl FnMut(Option<RawString<'_>>, &Token<'_>) -> Result<(), ErrorCode>,
+) -> Result<(), ErrorCode> {
+    let mut scanner = Scanner::new(container.text, true);
+    let mut scratch = String::new();
+    let object = scanner.peek() == Some(b'{');
+    scanner.advance(1);
+    // The text was scanned before, so that nothing below can stop; if it does, the value is refused.
+    let refused = |_| ErrorCode::InvalidCast;
+    loop {
+        match scanner.next_byte() {
+            Some(b'}' | b']') | None => return Ok(()),
+            Some(b',') => scanner.advance(1),
+            Some(_) => {}
+        }
+        let name = if object { Some(scanner.name().map_err(refused)?) } else { None };
+        let token = scanner.value(1, &mut scratch).map_err(refused)?;
+        visit(name, &token)?;
+    }
+}
+
+/// The container that a value is, or that a string spells.
+fn container_of<'t>(token: &Token<'t>, open: u8) -> Result<Container<'t>, ErrorCode> {
+    match token {
+        Token::Array(container) if open == b'[' => Ok(*container),
+        Token::Object(container) if open == b'{' => Ok(*container),
+        Token::Text(text) => {
+            let mut scanner = Scanner::new(text, false);
+            let spelled = (scanner.next_byte() == Some(open)).then(|| scanner.container(0).ok()).flatten();
+            spelled.filter(|_| scanner.next_byte().is_none()).ok_or(ErrorCode::InvalidCast)
+        }
+        _ => Err(ErrorCode::InvalidCast),
+    }
+}
+
+/// A LIST column.
+#[derive(Debug)]
+pub(crate) struct Lists {
+    item: Builder,
+    field: Arc<Field>,
+    /// One more than there are rows.
+    offsets: Vec<i32>,
+    nulls: NullBufferBuilder,
+}
+
+impl Lists {
+    pub(crate) fn new(item: &LogicalType) -> Self {
+        Self {
+            item: Builder::new(item),
+            field: Arc::new(item.field("item", true)),
+            offsets: vec![0],
+            nulls: NullBufferBuilder::new(0),
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.offsets.len() - 1
+    }
+
+    pub(crate) fn push(&mut self, token: &Token<'_>, context: &mut Context) -> Result<(), ErrorCode> {
+        let before = self.item.len();
+        let outcome = self.push_items(token, context);
+        match outcome {
+            Ok(end) => {
+                self.offsets.push(end);
+                self.nulls.append_non_null();
+            }
+            Err(_) => {
+                self.item.truncate(before);
+                self.push_nulls(1);
+            }
+        }
+        outcome.map(drop)
+    }
+
+    fn push_items(&mut self, token: &Token<'_>, context: &mut Context) -> Result<i32, ErrorCode> {
+        for_each_value(&container_of(token, b'[')?, |_, value| self.item.push(value, context))?;
+        i32::try_from(self.item.len()).map_err(|_| ErrorCode::OutOfRange)
+    }
+
+    pub(crate) fn push_nulls(&mut self, count: usize) {
+        let end = self.offsets[self.len()];
+        self.offsets.resize(self.offsets.len() + count, end);
+        self.nulls.append_n_nulls(count);
+    }
+
+    pub(crate) fn truncate(&mut self, len: usize) {
+        self.offsets.truncate(len + 1);
+        self.item.truncate(self.offsets[self.len()] as usize);
+        self.nulls.truncate(len);
+    }
+
+    pub(crate) fn finish(mut self) -> ArrayRef {
+        let offsets = OffsetBuffer::new(ScalarBuffer::from(self.offsets));
+        Arc::new(ListArray::new(self.field, offsets, self.item.finish(), self.nulls.finish()))
+    }
+}
+
+/// A STRUCT column.
+#[derive(Debug)]
+pub(crate) struct Structs {
+    children: Vec<Child>,
+    fields: Fields,
+    rows: usize,
+    nulls: NullBufferBuilder,
+}
+
+#[derive(Debug)]
+struct Child {
+    folded: String,
+    values: Builder,
+    /// What was wrong with its value in the row at hand.
+    fault: Option<ErrorCode>,
+}
+
+impl Structs {
+    pub(crate) fn new(fields: &[(String, LogicalType)]) -> Self {
+        Self {
+            children: fields
+                .iter()
+                .map(|(name, ty)| Child { folded: folded_name(name), values: Builder::new(ty), fault: None })
+                .collect(),
+            fields: fields.iter().map(|(name, ty)| ty.field(name, true)).collect(),
+            rows: 0,
+            nulls: NullBufferBuilder::new(0),
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.rows
+    }
+
+    pub(crate) fn push(&mut self, token: &Token<'_>, context: &mut Context) -> Result<(), ErrorCode> {
+        let outcome = self.push_members(token, context);
+        match outcome {
+            Ok(()) => {
+                let rows = self.rows + 1;
+                for child in self.children.iter_mut().filter(|child| child.values.len() < rows) {
+                    child.values.push_nulls(1);
+                }
+                self.rows = rows;
+                self.nulls.append_non_null();
+            }
+            Err(_) => {
+                self.truncate(self.rows);
+                self.push_nulls(1);
+            }
+        }
+        outcome
+    }
+
+    /// Pushes each member to its child; of a name given twice only the last counts.
+    fn push_members(&mut self, token: &Token<'_>, context: &mut Context) -> Result<(), ErrorCode> {
+        let rows = self.rows;
+        let mut name = String::new();
+        for child in &mut self.children {
+            child.fault = None;
+        }
+        for_each_value(&container_of(token, b'{')?, |raw, value| {
+            name.clear();
+            unescape(raw.map_or("", |raw| raw.text), &mut name);
+            let folded = folded_name(&name);
+            match self.children.iter_mut().find(|child| child.folded == folded) {
+                Some(child) => {
+                    child.values.truncate(rows);
+                    child.fault = child.values.push(value, context).err();
+                }
+                None => context.drop_member(&name),
+            }
+            Ok(())
+        })?;
+        self.children.iter().find_map(|child| child.fault).map_or(Ok(()), Err)
+    }
+
+    pub(crate) fn push_nulls(&mut self, count: usize) {
+        for child in &mut self.children {
+            child.values.push_nulls(count);
+        }
+        self.rows += count;
+        self.nulls.append_n_nulls(count);
+    }
+
+    pub(crate) fn truncate(&mut self, len: usize) {
+        for child in &mut self.children {
+            child.values.truncate(len);
+        }
+        self.rows = len;
+        self.nulls.truncate(len);
+    }
+
+    pub(crate) fn finish(mut self) -> ArrayRef {
+        if self.children.is_empty() {
+            return Arc::new(StructArray::new_empty_fields(self.rows, self.nulls.finish()));
+        }
+        let children = self.children.into_iter().map(|child| child.values.finish()).collect();
+        Arc::new(StructArray::new(self.fields, children, self.nulls.finish()))
+    }
+}
