@@ -62,9 +62,11 @@ impl Error {
         )
     }
 
-    /// A failed file operation. A full disk is [`ErrorKind::Exhausted`], all else [`ErrorKind::Internal`].
+    /// A failed file operation. A full disk is [`ErrorKind::Exhausted`], a refusal by the latch [`ErrorKind::Latched`],
+    /// a missing file [`ErrorKind::NotFound`], all else [`ErrorKind::Internal`].
     pub fn io(action: &str, file: &str, source: std::io::Error) -> Self {
         let kind = match source.kind() {
+            _ if crate::io::latch::is_refusal(&source) => ErrorKind::Latched,
             std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => ErrorKind::Exhausted,
             std::io::ErrorKind::NotFound => ErrorKind::NotFound,
             _ => ErrorKind::Internal,

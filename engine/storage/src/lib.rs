@@ -10,6 +10,8 @@ mod error;
 mod frame;
 mod ids;
 pub mod io;
+#[cfg_attr(not(test), expect(dead_code, unused_imports, reason = "the engine that writes and replays it comes next"))]
+mod log;
 mod logical_type;
 mod metrics;
 mod options;

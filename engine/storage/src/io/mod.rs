@@ -2,14 +2,28 @@
 //!
 //! **Invariants**
 //! 1. Nothing else in this crate names `std::fs` or `memmap2`; a test can put any [`Disk`] under the engine.
-//! 2. Paths are relative to the data directory, use `/`, and hold at most one folder: `log/00000001.log`.
+//! 2. Paths are relative to the data directory, use `/`, and hold at most one folder: `log/0000000001.log`. Any other
+//!    path is refused with `InvalidInput` before the disk is touched, so nothing outside the directory can be reached.
 //! 3. What a call promises about durability is written at the call; the engine leans on nothing else.
 
+#[cfg_attr(not(test), expect(dead_code, reason = "the engine that holds it comes next"))]
+pub(crate) mod latch;
+mod os;
+#[cfg(any(test, feature = "sim"))]
+pub mod sim;
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
-use std::io::{IoSlice, Result};
+use std::io::{Error, ErrorKind, IoSlice, Result};
 use std::sync::Arc;
 
 use arrow_buffer::Buffer;
+
+pub use os::OsDisk;
+
+/// Name of the lock file in the data directory. Reserved: the calls of [`Disk`] neither show nor touch it.
+const LOCK_FILE: &str = "LOCK";
 
 /// A data directory. Held as `Arc<dyn Disk>`.
 pub trait Disk: fmt::Debug + Send + Sync {
@@ -47,6 +61,7 @@ pub trait Disk: fmt::Debug + Send + Sync {
 pub trait DiskLock: fmt::Debug + Send + Sync {}
 
 /// An open file. All offsets and lengths are in bytes.
+#[expect(clippy::len_without_is_empty, reason = "nobody asks whether a file is empty, and len can fail")]
 pub trait DiskFile: fmt::Debug + Send + Sync {
     /// Current length.
     fn len(&self) -> Result<u64>;
@@ -67,4 +82,27 @@ pub trait DiskFile: fmt::Debug + Send + Sync {
 
     /// The whole file as read-only memory. Only for sealed files: they never change again. The map outlives the file's removal.
     fn map(&self) -> Result<Buffer>;
+}
+
+/// Splits a file path into folder (`""` is the data directory) and name.
+fn checked_path(path: &str) -> Result<(&str, &str)> {
+    let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+    let folder_given = path.len() > name.len();
+    if !is_name(name) || (folder_given && !is_name(folder)) || (!folder_given && name == LOCK_FILE) {
+        return Err(Error::new(ErrorKind::InvalidInput, format!("not a path of a data directory: {path:?}")));
+    }
+    Ok((folder, name))
+}
+
+/// Accepts the name of one folder, or `""` for the data directory itself.
+fn checked_folder(folder: &str) -> Result<&str> {
+    if folder.is_empty() || is_name(folder) {
+        return Ok(folder);
+    }
+    Err(Error::new(ErrorKind::InvalidInput, format!("not a folder of a data directory: {folder:?}")))
+}
+
+/// One path component that cannot climb out of its parent.
+fn is_name(name: &str) -> bool {
+    !name.is_empty() && name != "." && name != ".." && !name.contains(['/', '\\', '\0'])
 }
