@@ -4,7 +4,9 @@ mod array_codec;
 mod byte_views;
 mod catalog;
 mod commit;
+mod commit_runs;
 mod concat;
+mod encoding;
 mod engine;
 mod error;
 mod frame;
@@ -16,6 +18,7 @@ mod logical_type;
 mod metrics;
 mod options;
 mod schema;
+mod segment;
 mod snapshot;
 #[cfg(test)]
 mod test_arrays;

@@ -1,0 +1,226 @@
+//! A segment as it is read: the footer at once, then only the column chunks asked for.
+//!
+//! **Invariants**
+//! 1. Magic, version, length and checksum are checked in that order before anything is allocated by what the file says.
+//! 2. A body's checksum is checked the first time the body is read. That its bytes decode is checked every time.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use arrow_array::ArrayRef;
+use arrow_buffer::Buffer;
+
+use super::HEADER;
+use super::footer::{Extent, Footer, TAIL_BYTES, decode_tail};
+use crate::commit_runs::CommitRuns;
+use crate::encoding;
+use crate::error::{Error, Result};
+use crate::frame::{ByteReader, FILE_HEADER_BYTES};
+use crate::ids::{ColumnId, SnapshotId};
+use crate::logical_type::LogicalType;
+use crate::zone_map::ZoneMap;
+
+/// An open segment.
+#[derive(Debug)]
+pub(crate) struct Segment {
+    file: String,
+    buffer: Buffer,
+    footer: Footer,
+    /// Where a column is among the chunks of a row group.
+    places: HashMap<ColumnId, usize>,
+    rows: u64,
+    footer_offset: u64,
+    /// Which bodies have been checked: per row group the chunks, then the commit runs.
+    checked: Vec<AtomicBool>,
+}
+
+impl Segment {
+    /// Opens a mapped file of which the manifest says `bytes` and `checksum`.
+    ///
+    /// # Errors
+    /// `Corrupt` if the file is damaged or another one than the manifest means, `Unsupported` for a later format.
+    pub(crate) fn open(file: &str, buffer: Buffer, bytes: u64, checksum: u32) -> Result<Self> {
+        HEADER.check(file, &buffer)?;
+        if buffer.len() as u64 != bytes {
+            return Err(Error::corrupt(file, 0, format_args!("{bytes} bytes"), buffer.len()));
+        }
+        let (footer_offset, named) = decode_tail(file, &buffer)?;
+        let footer_bytes = &buffer[footer_offset as usize..buffer.len() - TAIL_BYTES];
+        let found = crc32fast::hash(footer_bytes);
+        if found != checksum || found != named {
+            return Err(Error::corrupt(
+                file,
+                footer_offset,
+                format_args!("footer checksum {checksum:#010x}"),
+                format_args!("{found:#010x}"),
+            ));
+        }
+        let footer = Footer::decode(file, footer_offset, footer_bytes)?;
+        let places: HashMap<_, _> = footer.columns.iter().enumerate().map(|(i, (id, _))| (*id, i)).collect();
+        if places.len() != footer.columns.len() {
+            return Err(Error::corrupt(file, footer_offset, "distinct column ids", "one twice"));
+        }
+        let bodies = footer.row_groups.len() * (footer.columns.len() + 1);
+        Ok(Self {
+            file: file.to_owned(),
+            rows: footer.row_groups.iter().map(|group| group.rows as u64).sum(),
+            checked: (0..bodies).map(|_| AtomicBool::new(false)).collect(),
+            buffer,
+            footer,
+            places,
+            footer_offset,
+        })
+    }
+
+    /// Number of row groups.
+    pub(crate) fn row_groups(&self) -> usize {
+        self.footer.row_groups.len()
+    }
+
+    /// Rows of all row groups.
+    pub(crate) fn total_rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// Columns and their types, in the order in which they were written.
+    pub(crate) fn columns(&self) -> &[(ColumnId, LogicalType)] {
+        &self.footer.columns
+    }
+
+    /// The type that a column has here; `None` if the segment does not have it.
+    pub(crate) fn column_type(&self, column: ColumnId) -> Option<&LogicalType> {
+        self.places.get(&column).map(|place| &self.footer.columns[*place].1)
+    }
+
+    /// Rows of a row group. Like all calls that take one, it panics past the last.
+    pub(crate) fn rows(&self, row_group: usize) -> usize {
+        self.footer.row_groups[row_group].rows
+    }
+
+    /// Lowest and highest commit of a row group's rows: what they alone decide needs no [`Segment::commit_runs`].
+    pub(crate) fn snapshots(&self, row_group: usize) -> (SnapshotId, SnapshotId) {
+        let group = &self.footer.row_groups[row_group];
+        (group.first_snapshot, group.last_snapshot)
+    }
+
+    /// What is known of a column chunk; `None` if the segment does not have the column.
+    pub(crate) fn zone_map(&self, row_group: usize, column: ColumnId) -> Option<ZoneMap> {
+        let place = *self.places.get(&column)?;
+        Some(self.footer.row_groups[row_group].chunks[place].zone_map.clone())
+    }
+
+    /// Bytes of a column chunk in the file; 0 if the segment does not have the column.
+    pub(crate) fn chunk_bytes(&self, row_group: usize, column: ColumnId) -> u64 {
+        self.places.get(&column).map_or(0, |place| self.footer.row_groups[row_group].chunks[*place].extent.bytes)
+    }
+
+    /// Which commit wrote each row of a row group.
+    ///
+    /// # Errors
+    /// `Corrupt` for damaged bytes.
+    pub(crate) fn commit_runs(&self, row_group: usize) -> Result<CommitRuns> {
+        let group = &self.footer.row_groups[row_group];
+        if group.first_snapshot == group.last_snapshot {
+            return Ok(CommitRuns::of(group.first_snapshot, group.rows));
+        }
+        let body = self.body(row_group, group.chunks.len(), group.commits)?;
+        let mut reader = ByteReader::new(&self.file, group.commits.offset, &body);
+        let runs = CommitRuns::decode(group.rows, &mut reader)?;
+        let (first, last) = (Some(group.first_snapshot), Some(group.last_snapshot));
+        if (runs.first(), runs.last()) != (first, last) {
+            return Err(reader.corrupt(
+                format_args!("commits {} to {}", group.first_snapshot, group.last_snapshot),
+                format_args!("{:?} to {:?}", runs.first(), runs.last()),
+            ));
+        }
+        reader.finish()?;
+        Ok(runs)
+    }
+
+    /// The values of a column in a row group, in the Arrow form of [`Segment::column_type`]; `None` if the segment does not have the column.
+    /// Blocks on disk; the array may keep the mapped file alive.
+    ///
+    /// # Errors
+    /// `Corrupt` for damaged bytes.
+    pub(crate) fn read(&self, row_group: usize, column: ColumnId) -> Result<Option<ArrayRef>> {
+        self.places.get(&column).map(|place| self.read_place(row_group, *place)).transpose()
+    }
+
+    fn read_place(&self, row_group: usize, place: usize) -> Result<ArrayRef> {
+        let group = &self.footer.row_groups[row_group];
+        let chunk = &group.chunks[place];
+        let body = self.body(row_group, place, chunk.extent)?;
+        let ty = &self.footer.columns[place].1;
+        encoding::decode(ty, group.rows, &chunk.form, &body, &self.file, chunk.extent.offset)
+    }
+
+    /// A body's bytes, checked the first time.
+    fn body(&self, row_group: usize, place: usize, extent: Extent) -> Result<Buffer> {
+        let body = self.buffer.slice_with_length(extent.offset as usize, extent.bytes as usize);
+        let checked = &self.checked[row_group * (self.footer.columns.len() + 1) + place];
+        // Relaxed: the flag guards no other memory; at worst two readers check at once.
+        if !checked.load(Ordering::Relaxed) {
+            self.check_body(&body, extent)?;
+            checked.store(true, Ordering::Relaxed);
+        }
+        Ok(body)
+    }
+
+    fn check_body(&self, body: &[u8], extent: Extent) -> Result<()> {
+        let found = crc32fast::hash(body);
+        if found != extent.crc {
+            return Err(Error::corrupt(
+                &self.file,
+                extent.offset,
+                format_args!("checksum {:#010x} of {} bytes", extent.crc, extent.bytes),
+                format_args!("{found:#010x}"),
+            ));
+        }
+        Ok(())
+    }
+
+    /// Reads and checks everything, padding included.
+    ///
+    /// # Errors
+    /// `Corrupt` at the first damage.
+    pub(crate) fn verify(&self) -> Result<()> {
+        let mut extents = vec![Extent { offset: 0, bytes: FILE_HEADER_BYTES as u64, crc: 0 }];
+        for (row_group, group) in self.footer.row_groups.iter().enumerate() {
+            for place in 0..group.chunks.len() {
+                let extent = group.chunks[place].extent;
+                self.check_body(&self.buffer[range(extent)], extent)?;
+                self.read_place(row_group, place)?;
+                extents.push(extent);
+            }
+            self.check_body(&self.buffer[range(group.commits)], group.commits)?;
+            self.commit_runs(row_group)?;
+            extents.push(group.commits);
+        }
+        extents.push(Extent { offset: self.footer_offset, ..Extent::default() });
+        self.check_gaps(extents)
+    }
+
+    /// Bodies follow each other, with nothing but zeros between them.
+    fn check_gaps(&self, mut extents: Vec<Extent>) -> Result<()> {
+        extents.sort_by_key(|extent| (extent.offset, extent.bytes));
+        for pair in extents.windows(2) {
+            let (end, next) = (range(pair[0]).end, pair[1].offset as usize);
+            if end > next {
+                return Err(Error::corrupt(&self.file, next as u64, "bodies apart", "bodies that overlap"));
+            }
+            if let Some(at) = self.buffer[end..next].iter().position(|byte| *byte != 0) {
+                return Err(Error::corrupt(
+                    &self.file,
+                    (end + at) as u64,
+                    "zeros between bodies",
+                    self.buffer[end + at],
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn range(extent: Extent) -> std::ops::Range<usize> {
+    extent.offset as usize..(extent.offset + extent.bytes) as usize
+}
