@@ -62,7 +62,7 @@ pub(crate) struct Rows<'a> {
     slots: Vec<Slot<'a>>,
     /// Columns that every row must mention.
     required: Vec<usize>,
-    fields: Fields,
+    fields: Fields<'a>,
     fresh: FreshFields,
     faults: RowFaults,
     /// Columns rounded in the row at hand.
@@ -94,7 +94,7 @@ impl<'a> Rows<'a> {
             table,
             slots: columns.iter().map(slot).collect(),
             required: columns.iter().enumerate().filter(required).map(|(i, _)| i).collect(),
-            fields: Fields::new(columns.iter().map(|column| column.name.as_str())),
+            fields: Fields::new(columns),
             fresh: FreshFields::new(policy.new_columns_max.min(TableSchema::COLUMNS_MAX.saturating_sub(columns.len()))),
             faults: RowFaults::default(),
             rounded: Vec::new(),
@@ -183,13 +183,11 @@ impl<'a> Rows<'a> {
     /// Finds the field of the key at the cursor by its name, or adds it; `None` if it cannot be one.
     #[cold]
     fn look_up(&mut self, previous: FieldId) -> Result<Option<FieldId>, Stop> {
-        let start = self.scanner.at();
         let raw = self.scanner.string()?;
-        let key = &self.scanner.text()[start..self.scanner.at()];
         let name = if raw.escaped { unescaped(raw.text, &mut self.scratch) } else { raw.text };
         let found = self.fields.find(name);
         if let Some(field) = found.or_else(|| add_field(&mut self.fields, &mut self.fresh, name)) {
-            self.fields.learn(previous, field, key);
+            self.fields.learn(previous, field, raw.text);
             return Ok(Some(field));
         }
         let (code, words): (_, fn() -> Words) = match self.policy.unknown_fields {
@@ -425,7 +423,7 @@ fn key_text(body: &Scanner<'_>, at: usize) -> String {
     name
 }
 
-fn add_field(fields: &mut Fields, fresh: &mut FreshFields, name: &str) -> Option<FieldId> {
+fn add_field(fields: &mut Fields<'_>, fresh: &mut FreshFields, name: &str) -> Option<FieldId> {
     let index = if is_column_name(name) { fresh.add(name)? } else { return None };
     Some(fields.add(name, Target::Fresh(index)))
 }

@@ -90,13 +90,15 @@ impl Views {
     }
 
     pub(crate) fn finish(mut self) -> ArrayRef {
-        if !self.data.is_empty() {
-            self.full.push(Buffer::from_vec(self.data));
-        }
         let (views, nulls) = (ScalarBuffer::from(self.views), self.nulls.finish());
+        let last = (!self.data.is_empty()).then(|| Buffer::from_vec(self.data));
+        let buffers: Arc<[Buffer]> = match last {
+            Some(only) if self.full.is_empty() => Arc::new([only]),
+            last => self.full.into_iter().chain(last).collect(),
+        };
         match self.kind {
-            Kind::Text => Arc::new(StringViewArray::new(views, self.full, nulls)),
-            Kind::Bytes => Arc::new(BinaryViewArray::new(views, self.full, nulls)),
+            Kind::Text => Arc::new(StringViewArray::new(views, buffers, nulls)),
+            Kind::Bytes => Arc::new(BinaryViewArray::new(views, buffers, nulls)),
         }
     }
 }

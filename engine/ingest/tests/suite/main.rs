@@ -1,0 +1,6 @@
+//! What the crate promises, tested from outside: the documented coercion table, a plain model, and bad bytes.
+
+mod check;
+mod coercion;
+mod corpus;
+mod model;
