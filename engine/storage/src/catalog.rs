@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::commit::Change;
+use crate::commit::{Batch, Change};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{SnapshotId, TableId};
 use crate::schema::{TableSchema, check_name, folded_name};
@@ -289,12 +289,11 @@ impl Catalog {
         Ok(())
     }
 
-    fn check_append(&self, batch: &crate::commit::Batch) -> Result<()> {
+    pub(crate) fn check_append(&self, batch: &Batch) -> Result<()> {
         let table = self.tables.get(&batch.table()).ok_or_else(|| missing("table", &batch.table()))?;
         let schema = table.schema();
         for (id, array) in batch.columns() {
-            let fits = schema.column_by_id(*id).is_some_and(|column| column.logical_type.arrow() == *array.data_type());
-            if !fits {
+            if schema.data_type(*id) != Some(array.data_type()) {
                 return Err(Error::new(
                     ErrorKind::Conflict,
                     format!("batch does not fit the table: table={}, column id={id}", table.name),

@@ -1,51 +1,298 @@
-//! Engine: open, write, snapshot, flush, close.
-use crate::commit::Commit;
-use crate::error::Result;
-use crate::ids::{SnapshotId, TableId};
-use crate::io::Disk;
-use crate::options::Options;
-use crate::snapshot::Snapshot;
+//! Engine: open, write, snapshot, flush, close. It wires the parts together and decides nothing.
+//!
+//! Lock order: flusher, then writer, then the published state.
+
+use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc;
+use std::thread::JoinHandle;
 
-/// An open data directory. Cheap to clone; all clones are the same engine.
-#[derive(Clone, Debug)]
-pub struct Engine {}
+use parking_lot::{Condvar, Mutex, RwLock};
 
-impl Engine {
-    /// Opens or creates.
-    pub fn open(_disk: Arc<dyn Disk>, _options: Options) -> Result<Self> {
-        unimplemented!()
+use crate::commit::Commit;
+use crate::commit_codec;
+use crate::error::{Error, ErrorKind, Result};
+use crate::flush::{Flusher, flush};
+use crate::ids::{SnapshotId, TableId};
+use crate::io::latch::LatchDisk;
+use crate::io::{Disk, DiskLock};
+use crate::jobs;
+use crate::log::{Body, Spares};
+use crate::metrics::{Counters, Metrics};
+use crate::options::Options;
+use crate::queue::CommitQueue;
+use crate::recovery::{Recovered, recover};
+use crate::snapshot::Snapshot;
+use crate::state::State;
+use crate::write::{Pending, Writer};
+
+/// What all threads of an engine share.
+pub(crate) struct Shared {
+    pub(crate) disk: Arc<LatchDisk>,
+    pub(crate) options: Options,
+    pub(crate) writer: Mutex<Writer>,
+    pub(crate) flusher: Mutex<Flusher>,
+    pub(crate) queue: CommitQueue,
+    pub(crate) counters: Counters,
+    pub(crate) housekeeping: Housekeeping,
+    pub(crate) spares: Arc<Spares>,
+    current: RwLock<Arc<State>>,
+    memory_bytes: AtomicUsize,
+    next_table: AtomicU64,
+    _lock: Box<dyn DiskLock>,
+}
+
+/// Wakes the flusher, and whoever waits for it.
+#[derive(Default)]
+pub(crate) struct Housekeeping {
+    pub(crate) wanted: Mutex<Wanted>,
+    pub(crate) changed: Condvar,
+}
+
+#[derive(Default)]
+pub(crate) struct Wanted {
+    pub(crate) flush: bool,
+    pub(crate) stop: bool,
+    /// Why the last flush failed; cleared by one that succeeds.
+    pub(crate) failure: Option<String>,
+}
+
+impl Shared {
+    /// Makes the writer's state what readers see.
+    pub(crate) fn publish(&self, state: &State) {
+        self.memory_bytes.store(state.memory_bytes(), Ordering::Relaxed);
+        *self.current.write() = Arc::new(state.clone());
     }
-    /// The newest snapshot.
-    pub fn snapshot(&self) -> Snapshot {
-        unimplemented!()
+
+    pub(crate) fn next_table(&self) -> TableId {
+        TableId(self.next_table.load(Ordering::Relaxed))
     }
-    /// Makes a commit durable and visible, then returns. Blocks.
-    pub fn write(&self, _commit: Commit) -> Result<SnapshotId> {
-        unimplemented!()
+
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.memory_bytes.load(Ordering::Relaxed)
     }
-    /// Queues a commit; `done` runs on the committer's thread once it is durable and visible, or has failed with nothing written.
-    pub fn submit(&self, _commit: Commit, _done: impl FnOnce(Result<SnapshotId>) + Send + 'static) {
-        unimplemented!()
+
+    /// Commits a group on this thread: log, publish, answer.
+    pub(crate) fn commit_group(&self, group: Vec<Pending>) {
+        let (outcome, log_bytes) = {
+            let mut writer = self.writer.lock();
+            let outcome = writer.commit_group(group);
+            if outcome.commits > 0 {
+                self.publish(&writer.state);
+            }
+            (outcome, writer.log.bytes())
+        };
+        self.counters.group_committed(&outcome, log_bytes);
+        for answer in outcome.answers {
+            answer.tell();
+        }
+        if self.memory_bytes() as u64 >= self.options.flush_bytes || log_bytes >= self.options.flush_log_bytes {
+            self.request_flush();
+        }
     }
-    /// An id for a table about to be created.
-    pub fn new_table_id(&self) -> TableId {
-        unimplemented!()
+
+    pub(crate) fn request_flush(&self) {
+        let mut wanted = self.housekeeping.wanted.lock();
+        if !wanted.flush {
+            wanted.flush = true;
+            self.housekeeping.changed.notify_all();
+        }
     }
-    /// Writes all rows in memory to segments and frees the log. Blocks.
-    pub fn flush(&self) -> Result<()> {
-        unimplemented!()
-    }
-    /// Stops accepting commits, finishes the queued ones, stops the threads. Idempotent.
-    pub fn close(&self) -> Result<()> {
-        unimplemented!()
-    }
-    /// Whether writes are possible, and if not, why.
-    pub fn health(&self) -> Result<()> {
-        unimplemented!()
-    }
-    /// Counters and gauges.
-    pub fn metrics(&self) -> crate::metrics::Metrics {
-        unimplemented!()
+
+    /// Refuses writes once something failed that leaves the disk's contents in doubt.
+    fn check_writable(&self) -> Result<()> {
+        match self.disk.latched() {
+            Some(reason) => Err(Error::new(ErrorKind::Latched, format!("writes are refused until restart: {reason}"))),
+            None => Ok(()),
+        }
     }
 }
+
+/// An open data directory. Cheap to clone; all clones are the same engine, closed when the last one goes.
+#[derive(Clone)]
+pub struct Engine {
+    running: Arc<Running>,
+}
+
+struct Running {
+    shared: Arc<Shared>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl Engine {
+    /// Opens a data directory, or makes one of an empty one, and recovers what was acknowledged.
+    ///
+    /// # Errors
+    /// `Unavailable` if another process has it open; `Corrupt` naming the file; `Unsupported` for a newer format.
+    pub fn open(disk: Arc<dyn Disk>, options: Options) -> Result<Self> {
+        let lock = disk.lock().map_err(|error| match error.kind() {
+            std::io::ErrorKind::WouldBlock => {
+                Error::with_source(ErrorKind::Unavailable, "the data directory is in use by another process", error)
+            }
+            _ => Error::io("lock", "LOCK", error),
+        })?;
+        let disk = LatchDisk::new(disk);
+        let latched: Arc<dyn Disk> = Arc::clone(&disk) as _;
+        let Recovered { writer, flusher, next_table } = recover(&latched, &options)?;
+        let shared = Arc::new(Shared {
+            disk,
+            queue: CommitQueue::new(options.commit_queue_bytes_max),
+            counters: Counters::default(),
+            housekeeping: Housekeeping::default(),
+            spares: writer.log.spares(),
+            current: RwLock::new(Arc::new(writer.state.clone())),
+            memory_bytes: AtomicUsize::new(writer.state.memory_bytes()),
+            next_table: AtomicU64::new(next_table.0),
+            writer: Mutex::new(writer),
+            flusher: Mutex::new(flusher),
+            options,
+            _lock: lock,
+        });
+        if shared.memory_bytes() as u64 >= shared.options.flush_bytes {
+            shared.request_flush();
+        }
+        let threads = if shared.options.background { jobs::start(&shared)? } else { Vec::new() };
+        Ok(Self { running: Arc::new(Running { shared, threads: Mutex::new(threads) }) })
+    }
+
+    /// The newest snapshot.
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot::new(Arc::clone(&self.shared().current.read()))
+    }
+
+    /// Makes a commit durable and visible, then returns its snapshot. Blocks.
+    ///
+    /// # Errors
+    /// `NotFound`, `Conflict` or `Invalid` if the commit does not fit what is there now; `Exhausted` when memory or disk is full;
+    /// `Unavailable` once closed. Nothing is written then. `Latched` after a failed write: whether this commit survives a
+    /// restart is not known.
+    pub fn write(&self, commit: Commit) -> Result<SnapshotId> {
+        let (sender, receiver) = mpsc::sync_channel(1);
+        self.submit(commit, move |outcome| {
+            // The receiver waits below for as long as the sender lives.
+            drop(sender.send(outcome));
+        });
+        receiver.recv().unwrap_or_else(|_| Err(Error::new(ErrorKind::Latched, "the committer stopped")))
+    }
+
+    /// Queues a commit; `done` runs once, on the committer's thread (or on this one), when the commit is durable and visible
+    /// or has failed as for [`Engine::write`]. If the committer dies, `done` is dropped.
+    pub fn submit(&self, commit: Commit, done: impl FnOnce(Result<SnapshotId>) + Send + 'static) {
+        let shared = self.shared();
+        let body = match shared.check_writable().and_then(|()| commit_codec::encode(&commit)).and_then(Body::new) {
+            Ok(body) => body,
+            Err(error) => return done(Err(error)),
+        };
+        let pending = Pending { commit, body, done: Box::new(done) };
+        if !shared.options.background {
+            return if shared.queue.is_closed() {
+                (pending.done)(Err(Error::new(ErrorKind::Unavailable, "the engine is closed")));
+            } else {
+                shared.commit_group(vec![pending]);
+            };
+        }
+        if let Err((pending, error)) = shared.queue.push(pending) {
+            (pending.done)(Err(error));
+        }
+    }
+
+    /// An id for a table about to be created.
+    pub fn new_table_id(&self) -> TableId {
+        TableId(self.shared().next_table.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Writes all rows in memory to segments and releases the log. Blocks.
+    ///
+    /// # Errors
+    /// `Exhausted` when the disk is full: nothing is lost, a later flush takes the rows along. `Latched` after a failed sync.
+    pub fn flush(&self) -> Result<()> {
+        self.shared().check_writable()?;
+        flush(self.shared())
+    }
+
+    /// Stops accepting commits, finishes the queued ones, stops the threads. Idempotent; snapshots stay readable.
+    ///
+    /// # Errors
+    /// If the log's closing mark cannot be written. Nothing acknowledged is lost by that.
+    pub fn close(&self) -> Result<()> {
+        self.running.close()
+    }
+
+    /// Whether writes are possible.
+    ///
+    /// # Errors
+    /// `Latched` or `Unavailable` with the reason; `Exhausted` while the last flush failed.
+    pub fn health(&self) -> Result<()> {
+        let shared = self.shared();
+        shared.check_writable()?;
+        if shared.queue.is_closed() {
+            return Err(Error::new(ErrorKind::Unavailable, "the engine is closed"));
+        }
+        match &shared.housekeeping.wanted.lock().failure {
+            Some(reason) => Err(Error::new(ErrorKind::Exhausted, format!("rows cannot leave memory: {reason}"))),
+            None => Ok(()),
+        }
+    }
+
+    /// Counters and gauges.
+    pub fn metrics(&self) -> Metrics {
+        let shared = self.shared();
+        let state = Arc::clone(&shared.current.read());
+        let (queued_commits, queued_bytes) = shared.queue.depth();
+        let segments = || state.rows.values().flat_map(|rows| &rows.segments);
+        let memory_rows = |rows: &crate::state::TableRows| rows.sealed.rows() + rows.active.rows();
+        Metrics {
+            memtable_bytes: state.memory_bytes() as u64,
+            memtable_rows: state.rows.values().map(|rows| memory_rows(rows) as u64).sum(),
+            segments: segments().count() as u64,
+            segment_bytes: segments().map(|segment| segment.entry.bytes).sum(),
+            segment_rows: segments().map(|segment| segment.entry.rows).sum(),
+            snapshot: state.snapshot.0,
+            queued_commits: queued_commits as u64,
+            queued_bytes: queued_bytes as u64,
+            ..shared.counters.read()
+        }
+    }
+
+    fn shared(&self) -> &Arc<Shared> {
+        &self.running.shared
+    }
+}
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Engine").field("disk", &self.shared().disk).finish_non_exhaustive()
+    }
+}
+
+impl Running {
+    fn close(&self) -> Result<()> {
+        self.shared.queue.close();
+        let mut threads = self.threads.lock();
+        {
+            let mut wanted = self.shared.housekeeping.wanted.lock();
+            if wanted.stop {
+                return Ok(());
+            }
+            wanted.stop = true;
+            self.shared.housekeeping.changed.notify_all();
+        }
+        for thread in threads.drain(..) {
+            // A panic was already turned into a latch where it happened.
+            drop(thread.join());
+        }
+        self.shared.check_writable()?;
+        self.shared.writer.lock().log.close()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Nobody is left to tell; the log is whole without its closing mark.
+        drop(self.close());
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -5,9 +5,10 @@
 //! 2. Names compare without regard to case and keep the spelling they were given.
 //! 3. A [`TableSchema`] never changes; a change makes the next version.
 
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
-use arrow_schema::{Schema, SchemaRef};
+use arrow_schema::{DataType, Schema, SchemaRef};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{ColumnId, SchemaVersion};
@@ -57,6 +58,10 @@ pub struct TableSchema {
     primary_key: Vec<ColumnId>,
     next_column: ColumnId,
     arrow: SchemaRef,
+    /// Places in `columns`, by id.
+    by_id: BTreeMap<ColumnId, usize>,
+    /// Places in `columns`, by folded name.
+    by_name: HashMap<String, usize>,
 }
 
 impl TableSchema {
@@ -70,13 +75,7 @@ impl TableSchema {
     /// # Errors
     /// `Invalid` for a bad or repeated name, no or too many columns, a key column that does not exist, types nested too deeply.
     pub fn new(columns: Vec<NewColumn>, primary_key: &[String]) -> Result<Self> {
-        let empty = Self {
-            version: SchemaVersion(0),
-            columns: Vec::new(),
-            primary_key: Vec::new(),
-            next_column: ColumnId(1),
-            arrow: Arc::new(Schema::empty()),
-        };
+        let empty = Self::assemble(SchemaVersion(0), Vec::new(), Vec::new(), ColumnId(1));
         if columns.is_empty() {
             return Err(Error::new(ErrorKind::Invalid, "a table needs at least one column"));
         }
@@ -95,20 +94,38 @@ impl TableSchema {
         primary_key: Vec<ColumnId>,
         next_column: ColumnId,
     ) -> Result<Self> {
-        for (i, column) in columns.iter().enumerate() {
+        let mut ids = HashSet::new();
+        let mut names = HashSet::new();
+        for column in &columns {
             check_name(&column.name)?;
-            if column.id >= next_column || columns[..i].iter().any(|earlier| earlier.id == column.id) {
+            if column.id >= next_column || !ids.insert(column.id) {
                 return Err(Error::new(ErrorKind::Invalid, format!("column id used twice: id={}", column.id)));
             }
-            if columns[..i].iter().any(|earlier| same_name(&earlier.name, &column.name)) {
+            if !names.insert(folded_name(&column.name)) {
                 return Err(repeated_column(&column.name));
             }
         }
         if let Some(id) = primary_key.iter().find(|id| !columns.iter().any(|column| column.id == **id)) {
             return Err(Error::new(ErrorKind::Invalid, format!("key names an unknown column: id={id}")));
         }
-        let arrow = arrow_schema(&columns);
-        Ok(Self { version, columns, primary_key, next_column, arrow })
+        Ok(Self::assemble(version, columns, primary_key, next_column))
+    }
+
+    fn assemble(
+        version: SchemaVersion,
+        columns: Vec<Column>,
+        primary_key: Vec<ColumnId>,
+        next_column: ColumnId,
+    ) -> Self {
+        let arrow = Arc::new(Schema::new(
+            columns
+                .iter()
+                .map(|column| column.logical_type.field(&column.name, column.nullable))
+                .collect::<Vec<_>>(),
+        ));
+        let by_id = columns.iter().enumerate().map(|(place, column)| (column.id, place)).collect();
+        let by_name = columns.iter().enumerate().map(|(place, column)| (folded_name(&column.name), place)).collect();
+        Self { version, columns, primary_key, next_column, arrow, by_id, by_name }
     }
 
     /// The next version, with columns added at the end.
@@ -117,13 +134,14 @@ impl TableSchema {
     /// `Invalid` for a bad or repeated name, or too many columns.
     pub fn with_columns(&self, added: Vec<NewColumn>) -> Result<Self> {
         let mut columns = self.columns.clone();
+        let mut names: HashSet<String> = self.by_name.keys().cloned().collect();
         let mut next_column = self.next_column;
         for column in added {
             check_name(&column.name)?;
             if column.logical_type.depth() > LogicalType::DEPTH_MAX {
                 return Err(Error::new(ErrorKind::Invalid, format!("type nested too deeply: column={}", column.name)));
             }
-            if columns.iter().any(|existing| same_name(&existing.name, &column.name)) {
+            if !names.insert(folded_name(&column.name)) {
                 return Err(repeated_column(&column.name));
             }
             columns.push(Column {
@@ -178,8 +196,7 @@ impl TableSchema {
                 format!("too many columns: limit={}, found={}", Self::COLUMNS_MAX, columns.len()),
             ));
         }
-        let arrow = arrow_schema(&columns);
-        Ok(Self { version: self.version.next(), columns, primary_key: self.primary_key.clone(), next_column, arrow })
+        Ok(Self::assemble(self.version.next(), columns, self.primary_key.clone(), next_column))
     }
 
     /// Counts changes, from 1.
@@ -192,17 +209,19 @@ impl TableSchema {
         &self.columns
     }
 
-    /// The column of that name, whatever its case; an exact spelling is preferred.
+    /// The column of that name, whatever its case.
     pub fn column(&self, name: &str) -> Option<&Column> {
-        self.columns
-            .iter()
-            .find(|column| column.name == name)
-            .or_else(|| self.columns.iter().find(|column| same_name(&column.name, name)))
+        self.by_name.get(&folded_name(name)).map(|place| &self.columns[*place])
     }
 
     /// The column with that id.
     pub fn column_by_id(&self, id: ColumnId) -> Option<&Column> {
-        self.columns.iter().find(|column| column.id == id)
+        self.by_id.get(&id).map(|place| &self.columns[*place])
+    }
+
+    /// The Arrow form of the column with that id.
+    pub(crate) fn data_type(&self, id: ColumnId) -> Option<&DataType> {
+        self.by_id.get(&id).map(|place| self.arrow.field(*place).data_type())
     }
 
     /// Columns of the primary key, in key order; empty without one.
@@ -245,12 +264,6 @@ pub(crate) fn check_name(name: &str) -> Result<()> {
         ));
     }
     Ok(())
-}
-
-fn arrow_schema(columns: &[Column]) -> SchemaRef {
-    Arc::new(Schema::new(
-        columns.iter().map(|column| column.logical_type.field(&column.name, column.nullable)).collect::<Vec<_>>(),
-    ))
 }
 
 fn unknown_column(name: &str) -> Error {

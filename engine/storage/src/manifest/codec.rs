@@ -1,0 +1,100 @@
+//! Bytes of a manifest (`docs/formats/manifest.md`).
+
+use super::{Manifest, SegmentEntry};
+use crate::catalog::Catalog;
+use crate::error::Result;
+use crate::frame::{ByteReader, FILE_HEADER_BYTES, FileHeader, PutBytes};
+use crate::ids::{SegmentId, SnapshotId, TableId};
+use crate::schema_codec::{decode_table, encode_table};
+
+const HEADER: FileHeader = FileHeader { magic: *b"\x89SILTMAN", version: 1 };
+
+/// Header, then u32 body length, u32 body crc32, body.
+pub(super) fn encode(manifest: &Manifest) -> Vec<u8> {
+    let mut body = Vec::new();
+    body.put_u64(manifest.generation);
+    body.put_u64(manifest.checkpoint.0);
+    body.put_u64(manifest.next_table.0);
+    body.put_u64(manifest.next_segment.0);
+    encode_catalog(&manifest.catalog, &mut body);
+    body.put_u32(manifest.segments.len() as u32);
+    for segment in &manifest.segments {
+        body.put_u64(segment.id.0);
+        body.put_u64(segment.table.0);
+        body.put_u64(segment.rows);
+        body.put_u64(segment.bytes);
+        body.put_u32(segment.checksum);
+    }
+    let mut bytes = HEADER.encode().to_vec();
+    bytes.put_u32(body.len() as u32);
+    bytes.put_u32(crc32fast::hash(&body));
+    bytes.put(&body);
+    bytes
+}
+
+pub(super) fn decode(file: &str, bytes: &[u8]) -> Result<Manifest> {
+    HEADER.check(file, bytes)?;
+    let mut frame = ByteReader::new(file, FILE_HEADER_BYTES as u64, &bytes[FILE_HEADER_BYTES..]);
+    let length = frame.u32()? as usize;
+    let checksum = frame.u32()?;
+    let body = frame.take(length)?;
+    let found = crc32fast::hash(body);
+    if found != checksum {
+        return Err(frame.corrupt(format_args!("crc32 {checksum:08x}"), format_args!("{found:08x}")));
+    }
+    frame.finish()?;
+    decode_body(ByteReader::new(file, FILE_HEADER_BYTES as u64 + 8, body))
+}
+
+fn decode_body(mut reader: ByteReader<'_>) -> Result<Manifest> {
+    let generation = reader.u64()?;
+    let checkpoint = SnapshotId(reader.u64()?);
+    let next_table = TableId(reader.u64()?);
+    let next_segment = SegmentId(reader.u64()?);
+    let catalog = decode_catalog(&mut reader)?;
+    let segments = (0..reader.count(36)?)
+        .map(|_| {
+            Ok(SegmentEntry {
+                id: SegmentId(reader.u64()?),
+                table: TableId(reader.u64()?),
+                rows: reader.u64()?,
+                bytes: reader.u64()?,
+                checksum: reader.u32()?,
+            })
+        })
+        .collect::<Result<Vec<_>>>()?;
+    reader.finish()?;
+    Ok(Manifest { generation, checkpoint, next_table, next_segment, catalog, segments })
+}
+
+fn encode_catalog(catalog: &Catalog, out: &mut Vec<u8>) {
+    out.put_u32(catalog.databases().count() as u32);
+    for database in catalog.databases() {
+        out.put_sized(database.name().as_bytes());
+        out.put_u32(database.schemas().count() as u32);
+        for schema in database.schemas() {
+            out.put_sized(schema.name().as_bytes());
+        }
+    }
+    out.put_u32(catalog.tables().count() as u32);
+    for table in catalog.tables() {
+        encode_table(table, out);
+    }
+}
+
+fn decode_catalog(reader: &mut ByteReader<'_>) -> Result<Catalog> {
+    let mut catalog = Catalog::default();
+    for _ in 0..reader.count(8)? {
+        let database = reader.text()?;
+        catalog.insert_database(database).map_err(|error| reader.corrupt("a new database", error))?;
+        for _ in 0..reader.count(4)? {
+            let schema = reader.text()?;
+            catalog.insert_schema(database, schema).map_err(|error| reader.corrupt("a new schema", error))?;
+        }
+    }
+    for _ in 0..reader.count(24)? {
+        let table = decode_table(reader)?;
+        catalog.insert_table(table).map_err(|error| reader.corrupt("a new table", error))?;
+    }
+    Ok(catalog)
+}

@@ -1,0 +1,58 @@
+use std::sync::Arc;
+
+use super::*;
+use crate::catalog::TableName;
+use crate::commit::Change;
+use crate::error::ErrorKind;
+use crate::io::sim::SimDisk;
+use crate::logical_type::LogicalType;
+use crate::schema::{NewColumn, TableSchema};
+use crate::value::Value;
+
+fn manifest() -> Manifest {
+    let mut catalog = Catalog::default();
+    let name = TableName::new("LAKE", "main", "events");
+    let column = NewColumn { default: Some(Value::Text("x".into())), ..NewColumn::new("note", LogicalType::Varchar) };
+    let schema = TableSchema::new(vec![NewColumn::new("id", LogicalType::BigInt), column], &["id".into()]).unwrap();
+    let changes = [
+        Change::CreateDatabase { name: "LAKE".into() },
+        Change::CreateSchema { database: "lake".into(), name: "main".into() },
+        Change::CreateTable { id: TableId(4), name, schema: Arc::new(schema) },
+    ];
+    for (at, change) in changes.iter().enumerate() {
+        catalog.apply(change, SnapshotId(at as u64 + 1)).unwrap();
+    }
+    Manifest {
+        generation: 3,
+        checkpoint: SnapshotId(9),
+        next_table: TableId(5),
+        next_segment: SegmentId(7),
+        catalog,
+        segments: vec![SegmentEntry { id: SegmentId(6), table: TableId(4), rows: 10, bytes: 999, checksum: 77 }],
+    }
+}
+
+/// What is published is what is loaded, and the one before is gone.
+#[test]
+fn published_manifests_load() {
+    let disk = SimDisk::new(1);
+    assert_eq!(store::load(&disk).unwrap(), None);
+    store::publish(&disk, &Manifest { generation: 2, ..Manifest::default() }).unwrap();
+    store::publish(&disk, &manifest()).unwrap();
+    assert_eq!(store::load(&disk).unwrap(), Some(manifest()));
+}
+
+/// Every truncation and every flipped byte is reported, never taken for another manifest.
+#[test]
+fn damage_is_reported() {
+    let bytes = codec::encode(&manifest());
+    for end in 0..bytes.len() {
+        assert!(codec::decode("m", &bytes[..end]).is_err(), "cut at {end}");
+    }
+    for at in 0..bytes.len() {
+        let mut damaged = bytes.clone();
+        damaged[at] ^= 0x40;
+        let error = codec::decode("m", &damaged).expect_err("a flipped byte");
+        assert!(matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Unsupported), "byte {at}: {error}");
+    }
+}

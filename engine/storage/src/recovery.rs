@@ -1,0 +1,123 @@
+//! Opening a data directory: the manifest, the segments it names, the log after its checkpoint, then a sweep.
+//!
+//! **Invariants**
+//! 1. Opening changes nothing that a second opening would miss: it can be cut off anywhere and repeated.
+//! 2. Every acknowledged commit is there afterwards, and no part of one that the log does not hold whole.
+//! 3. Damage is reported with its file; nothing is skipped.
+
+use std::sync::Arc;
+use std::thread;
+
+use crate::commit::{Change, Commit};
+use crate::commit_codec;
+use crate::error::{Error, ErrorKind, Result};
+use crate::flush::{Flusher, open_segment};
+use crate::ids::{SegmentId, TableId};
+use crate::io::Disk;
+use crate::log::{self, LogOptions, LogWriter, Replayed};
+use crate::manifest::{Manifest, SEGMENT_FOLDER, store};
+use crate::options::Options;
+use crate::state::State;
+use crate::sweep::sweep;
+use crate::write::{self, Writer};
+
+/// What an engine starts from.
+pub(crate) struct Recovered {
+    pub(crate) writer: Writer,
+    pub(crate) flusher: Flusher,
+    pub(crate) next_table: TableId,
+}
+
+/// # Errors
+/// `Corrupt` or `Unsupported` naming the file; `Internal` for failed I/O.
+pub(crate) fn recover(disk: &Arc<dyn Disk>, options: &Options) -> Result<Recovered> {
+    let manifest = match store::load(disk.as_ref())? {
+        Some(manifest) => manifest,
+        None => create(disk.as_ref())?,
+    };
+    let mut state = load(disk.as_ref(), &manifest)?;
+    let mut next_table = manifest.next_table;
+    let end = log::replay(disk.as_ref(), manifest.checkpoint, &mut |records| {
+        replay_records(&mut state, &records, &mut next_table)
+    })?;
+    let log = LogWriter::start(
+        Arc::clone(disk),
+        LogOptions {
+            file_bytes: options.log_file_bytes,
+            spare_files_max: options.log_spare_files_max,
+            disk_reserve_bytes: options.disk_reserve_bytes,
+        },
+        end,
+    )?;
+    sweep(disk.as_ref(), &manifest)?;
+    Ok(Recovered { writer: Writer { log, state }, flusher: Flusher { manifest }, next_table })
+}
+
+/// A new directory: folders, then the first manifest. Nothing is logged before it stands.
+fn create(disk: &dyn Disk) -> Result<Manifest> {
+    for folder in [log::LOG_FOLDER, SEGMENT_FOLDER] {
+        let left_over = disk.list(folder).map_err(|error| Error::io("list", folder, error))?;
+        if !left_over.is_empty() {
+            return Err(Error::new(ErrorKind::Corrupt, format!("manifest is missing: folder={folder}, files={left_over:?}")));
+        }
+        disk.create_dir(folder).map_err(|error| Error::io("create", folder, error))?;
+    }
+    disk.sync_dir("").map_err(|error| Error::io("sync", "", error))?;
+    let manifest = Manifest {
+        generation: 1,
+        next_table: TableId(1),
+        next_segment: SegmentId(1),
+        ..Manifest::default()
+    };
+    store::publish(disk, &manifest)?;
+    Ok(manifest)
+}
+
+fn load(disk: &dyn Disk, manifest: &Manifest) -> Result<State> {
+    let mut state = State {
+        snapshot: manifest.checkpoint,
+        catalog: Arc::new(manifest.catalog.clone()),
+        ..State::default()
+    };
+    for entry in &manifest.segments {
+        let segment = Arc::new(open_segment(disk, entry.clone())?);
+        state.rows_mut(entry.table).segments.push(segment);
+    }
+    Ok(state)
+}
+
+fn replay_records(state: &mut State, records: &[Replayed], next_table: &mut TableId) -> Result<()> {
+    for (record, commit) in records.iter().zip(decode_all(records)?) {
+        for change in &commit.changes {
+            if let Change::CreateTable { id, .. } = change {
+                *next_table = (*next_table).max(id.next());
+            }
+        }
+        write::replay(state, &commit, record.snapshot)?;
+    }
+    Ok(())
+}
+
+/// Decodes records on every core: bodies are self-contained.
+fn decode_all(records: &[Replayed]) -> Result<Vec<Commit>> {
+    let threads = thread::available_parallelism().map_or(1, usize::from);
+    let share = records.len().div_ceil(threads).max(1);
+    thread::scope(|scope| {
+        let workers: Vec<_> = records
+            .chunks(share)
+            .map(|records| scope.spawn(|| records.iter().map(decode).collect::<Result<Vec<_>>>()))
+            .collect();
+        let mut commits = Vec::with_capacity(records.len());
+        for worker in workers {
+            match worker.join() {
+                Ok(decoded) => commits.extend(decoded?),
+                Err(_) => return Err(Error::new(ErrorKind::Internal, "a replay thread panicked")),
+            }
+        }
+        Ok(commits)
+    })
+}
+
+fn decode(record: &Replayed) -> Result<Commit> {
+    commit_codec::decode(log::LOG_FOLDER, &record.raw()?)
+}
