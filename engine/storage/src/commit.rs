@@ -12,7 +12,7 @@ use crate::ids::{ColumnId, TableId};
 use crate::schema::TableSchema;
 
 /// Rows of one table. A column that is absent has its default (else NULL) in every row.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Batch {
     table: TableId,
     rows: usize,
@@ -57,7 +57,7 @@ impl Batch {
 }
 
 /// One change.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 #[expect(missing_docs, reason = "each variant is the SQL statement of the same name")]
 pub enum Change {
     CreateDatabase {
@@ -99,7 +99,7 @@ pub enum Change {
 }
 
 /// Changes applied in order, atomically.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Commit {
     /// In the order in which they take effect.
     pub changes: Vec<Change>,

@@ -154,9 +154,7 @@ fn decode_change(reader: &mut ByteReader<'_>) -> Result<Change> {
         },
         Tag::DropTable => Change::DropTable { id: TableId(reader.u64()?) },
         Tag::RenameTable => Change::RenameTable { id: TableId(reader.u64()?), name: reader.text()?.to_owned() },
-        Tag::SetSchema => {
-            Change::SetSchema { id: TableId(reader.u64()?), schema: Arc::new(decode_schema(reader)?) }
-        }
+        Tag::SetSchema => Change::SetSchema { id: TableId(reader.u64()?), schema: Arc::new(decode_schema(reader)?) },
         Tag::Append => Change::Append(decode_batch(reader)?),
     })
 }

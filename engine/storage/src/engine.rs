@@ -59,6 +59,10 @@ pub(crate) struct Wanted {
 }
 
 impl Shared {
+    pub(crate) fn disk(&self) -> Arc<dyn Disk> {
+        Arc::clone(&self.disk) as _
+    }
+
     /// Makes the writer's state what readers see.
     pub(crate) fn publish(&self, state: &State) {
         self.memory_bytes.store(state.memory_bytes(), Ordering::Relaxed);
@@ -180,7 +184,7 @@ impl Engine {
     /// or has failed as for [`Engine::write`]. If the committer dies, `done` is dropped.
     pub fn submit(&self, commit: Commit, done: impl FnOnce(Result<SnapshotId>) + Send + 'static) {
         let shared = self.shared();
-        let body = match shared.check_writable().and_then(|()| commit_codec::encode(&commit)).and_then(Body::new) {
+        let body = match shared.check_writable().and_then(|()| commit_codec::encode(&commit)).map(Body::new) {
             Ok(body) => body,
             Err(error) => return done(Err(error)),
         };

@@ -14,9 +14,9 @@ use crate::catalog::{Catalog, Table};
 use crate::columns::default_array;
 use crate::engine::Shared;
 use crate::error::{Error, ErrorKind, Result};
-use crate::io::Disk;
 use crate::ids::{SegmentId, SnapshotId, TableId};
-use crate::manifest::{Manifest, SEGMENT_FOLDER, SegmentEntry, segment_name, segment_path, store};
+use crate::io::Disk;
+use crate::manifest::{Manifest, SEGMENT_FOLDER, SegmentEntry, segment_path, store};
 use crate::memtable::{MemBatch, Memtable};
 use crate::schema::Column;
 use crate::segment::{Segment, SegmentWriter};
@@ -96,10 +96,7 @@ fn write_tables(shared: &Shared, sealed: &Sealed, next: &mut SegmentId) -> Resul
         }
     }
     if !written.is_empty() {
-        shared
-            .disk
-            .sync_dir(SEGMENT_FOLDER)
-            .map_err(|error| Error::io("sync", SEGMENT_FOLDER, error))?;
+        shared.disk.sync_dir(SEGMENT_FOLDER).map_err(|error| Error::io("sync", SEGMENT_FOLDER, error))?;
     }
     Ok(written)
 }
@@ -148,7 +145,7 @@ fn write_segment(
 ) -> Result<LiveSegment> {
     let path = segment_path(id);
     let stored: Vec<_> = columns.iter().map(|column| (column.id, column.logical_type.clone())).collect();
-    let mut writer = SegmentWriter::create(shared.disk.as_ref(), &path, &stored, shared.options.row_group_rows)?;
+    let mut writer = SegmentWriter::create(&shared.disk(), &path, &stored, shared.options.row_group_rows)?;
     for batch in batches {
         let arrays = columns.iter().map(|column| column_of(batch, column)).collect::<Result<Vec<_>>>()?;
         writer.append(batch.rows(), &arrays, batch.commits())?;
@@ -170,7 +167,7 @@ pub(crate) fn open_segment(disk: &dyn Disk, entry: SegmentEntry) -> Result<LiveS
     let path = segment_path(entry.id);
     let file = disk.open(&path).map_err(|error| Error::io("open", &path, error))?;
     let map = file.map().map_err(|error| Error::io("map", &path, error))?;
-    let reader = Segment::open(segment_name(entry.id), map, entry.bytes, entry.checksum)?;
+    let reader = Segment::open(&path, map, entry.bytes, entry.checksum)?;
     Ok(LiveSegment { entry, reader })
 }
 

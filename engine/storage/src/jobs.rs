@@ -35,8 +35,11 @@ fn spawn(name: &str, shared: &Arc<Shared>, body: fn(&Shared)) -> Result<JoinHand
         .name(name.to_owned())
         .spawn(move || {
             if catch_unwind(AssertUnwindSafe(|| body(&shared))).is_err() {
-                shared.disk.latch(&format!("thread {job} panicked"));
+                let reason = format!("thread {job} panicked");
+                shared.disk.latch(&reason);
                 shared.queue.close();
+                shared.housekeeping.wanted.lock().failure = Some(reason);
+                shared.housekeeping.changed.notify_all();
                 // Commits still queued are dropped unanswered; their senders see that.
                 while shared.queue.next_group().is_some() {}
             }

@@ -31,9 +31,6 @@ mod flush;
 mod frame;
 mod ids;
 pub mod io;
-<<<<<<< HEAD
-#[cfg_attr(not(test), expect(dead_code, unused_imports, reason = "the engine that writes and replays it comes next"))]
-=======
 mod jobs;
 mod log;
 mod logical_type;

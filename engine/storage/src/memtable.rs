@@ -35,9 +35,7 @@ pub(crate) struct MemBatch {
 
 impl MemBatch {
     pub(crate) fn new(batch: &Batch, snapshot: SnapshotId) -> Self {
-        let mut commits = CommitRuns::default();
-        commits.push(snapshot, batch.rows());
-        Self::from_parts(batch.rows(), batch.columns().to_vec(), commits)
+        Self::from_parts(batch.rows(), batch.columns().to_vec(), CommitRuns::of(snapshot, batch.rows()))
     }
 
     fn from_parts(rows: usize, columns: Vec<(ColumnId, ArrayRef)>, commits: CommitRuns) -> Self {
@@ -67,7 +65,7 @@ impl MemBatch {
         let rows = batches.iter().map(|batch| batch.rows).sum();
         let mut commits = CommitRuns::default();
         for batch in batches {
-            commits.extend(&batch.commits);
+            commits.append(&batch.commits);
         }
         let mut columns = Vec::new();
         for column in schema.columns() {

@@ -55,30 +55,26 @@ pub(crate) fn recover(disk: &Arc<dyn Disk>, options: &Options) -> Result<Recover
 
 /// A new directory: folders, then the first manifest. Nothing is logged before it stands.
 fn create(disk: &dyn Disk) -> Result<Manifest> {
-    for folder in [log::LOG_FOLDER, SEGMENT_FOLDER] {
+    for folder in [log::FOLDER, SEGMENT_FOLDER] {
         let left_over = disk.list(folder).map_err(|error| Error::io("list", folder, error))?;
         if !left_over.is_empty() {
-            return Err(Error::new(ErrorKind::Corrupt, format!("manifest is missing: folder={folder}, files={left_over:?}")));
+            return Err(Error::new(
+                ErrorKind::Corrupt,
+                format!("manifest is missing: folder={folder}, files={left_over:?}"),
+            ));
         }
         disk.create_dir(folder).map_err(|error| Error::io("create", folder, error))?;
     }
     disk.sync_dir("").map_err(|error| Error::io("sync", "", error))?;
-    let manifest = Manifest {
-        generation: 1,
-        next_table: TableId(1),
-        next_segment: SegmentId(1),
-        ..Manifest::default()
-    };
+    let manifest =
+        Manifest { generation: 1, next_table: TableId(1), next_segment: SegmentId(1), ..Manifest::default() };
     store::publish(disk, &manifest)?;
     Ok(manifest)
 }
 
 fn load(disk: &dyn Disk, manifest: &Manifest) -> Result<State> {
-    let mut state = State {
-        snapshot: manifest.checkpoint,
-        catalog: Arc::new(manifest.catalog.clone()),
-        ..State::default()
-    };
+    let mut state =
+        State { snapshot: manifest.checkpoint, catalog: Arc::new(manifest.catalog.clone()), ..State::default() };
     for entry in &manifest.segments {
         let segment = Arc::new(open_segment(disk, entry.clone())?);
         state.rows_mut(entry.table).segments.push(segment);
@@ -119,5 +115,5 @@ fn decode_all(records: &[Replayed]) -> Result<Vec<Commit>> {
 }
 
 fn decode(record: &Replayed) -> Result<Commit> {
-    commit_codec::decode(log::LOG_FOLDER, &record.raw()?)
+    commit_codec::decode(record.place().0, &record.raw()?)
 }

@@ -118,10 +118,7 @@ impl TableSchema {
         next_column: ColumnId,
     ) -> Self {
         let arrow = Arc::new(Schema::new(
-            columns
-                .iter()
-                .map(|column| column.logical_type.field(&column.name, column.nullable))
-                .collect::<Vec<_>>(),
+            columns.iter().map(|column| column.logical_type.field(&column.name, column.nullable)).collect::<Vec<_>>(),
         ));
         let by_id = columns.iter().enumerate().map(|(place, column)| (column.id, place)).collect();
         let by_name = columns.iter().enumerate().map(|(place, column)| (folded_name(&column.name), place)).collect();

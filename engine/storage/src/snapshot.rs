@@ -11,13 +11,12 @@ use arrow_array::{Array, ArrayRef};
 
 use crate::catalog::{Catalog, Table};
 use crate::columns::{default_array, default_zone_map};
-use crate::commit_runs::CommitRuns;
 use crate::concat::concat;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{ColumnId, SnapshotId, TableId};
 use crate::memtable::MemBatch;
 use crate::schema::{Column, TableSchema};
-use crate::state::{LiveSegment, State, TableRows};
+use crate::state::{LiveSegment, State};
 use crate::zone_map::ZoneMap;
 
 /// Everything up to one commit. Cheap to clone; readers never block writers.
@@ -45,13 +44,15 @@ impl Snapshot {
     pub fn table(&self, id: TableId) -> Option<TableSnapshot> {
         let table = Arc::clone(self.state.catalog.table_by_id(id)?);
         let schema = Arc::clone(table.schema());
-        Some(TableSnapshot { table, schema, rows: self.rows_of(id), at: None })
+        let units = self.sources(id).into_iter().map(|source| ScanUnit::whole(source, &schema)).collect();
+        Some(TableSnapshot { table, schema, units })
     }
 
     /// A table's columns and rows as of an earlier snapshot.
     ///
     /// # Errors
-    /// `NotFound` if the table does not exist now or did not then; `Invalid` for a snapshot of the future.
+    /// `NotFound` if the table does not exist now or did not then; `Invalid` for a snapshot of the future; `Corrupt` for
+    /// damaged bytes.
     pub fn table_at(&self, id: TableId, at: SnapshotId) -> Result<TableSnapshot> {
         if at > self.id() {
             return Err(Error::new(
@@ -62,11 +63,22 @@ impl Snapshot {
         let missing = || Error::new(ErrorKind::NotFound, format!("table does not exist: id={id}, snapshot={at}"));
         let table = Arc::clone(self.state.catalog.table_by_id(id).ok_or_else(missing)?);
         let schema = Arc::clone(table.schema_at(at).ok_or_else(missing)?);
-        Ok(TableSnapshot { table, schema, rows: self.rows_of(id), at: Some(at) })
+        let mut units = Vec::new();
+        for source in self.sources(id) {
+            units.extend(ScanUnit::as_of(source, &schema, at)?);
+        }
+        Ok(TableSnapshot { table, schema, units })
     }
 
-    fn rows_of(&self, id: TableId) -> Arc<TableRows> {
-        self.state.rows.get(&id).cloned().unwrap_or_default()
+    /// Where a table's rows are, in commit order.
+    fn sources(&self, id: TableId) -> Vec<Source> {
+        let Some(rows) = self.state.rows.get(&id) else { return Vec::new() };
+        let segments = rows.segments.iter().flat_map(|segment| {
+            (0..segment.reader.row_groups())
+                .map(|row_group| Source::RowGroup { segment: Arc::clone(segment), row_group })
+        });
+        let batches = rows.sealed.batches().iter().chain(rows.active.batches());
+        segments.chain(batches.map(|batch| Source::Memory(Arc::clone(batch)))).collect()
     }
 }
 
@@ -75,9 +87,7 @@ impl Snapshot {
 pub struct TableSnapshot {
     table: Arc<Table>,
     schema: Arc<TableSchema>,
-    rows: Arc<TableRows>,
-    /// `None`: all rows there are.
-    at: Option<SnapshotId>,
+    units: Vec<ScanUnit>,
 }
 
 impl TableSnapshot {
@@ -93,22 +103,12 @@ impl TableSnapshot {
 
     /// Exact number of visible rows.
     pub fn rows(&self) -> u64 {
-        self.units().iter().map(|unit| unit.rows() as u64).sum()
+        self.units.iter().map(|unit| unit.rows() as u64).sum()
     }
 
     /// Horizontal slices that together are the table, in commit order: at most a row group each; none is empty.
-    pub fn units(&self) -> Vec<ScanUnit> {
-        let segments = self.rows.segments.iter().flat_map(|segment| {
-            (0..segment.reader.row_groups())
-                .map(|row_group| Source::RowGroup { segment: Arc::clone(segment), row_group })
-        });
-        let batches = self.rows.sealed.batches().iter().chain(self.rows.active.batches());
-        let memory = batches.map(|batch| Source::Memory(Arc::clone(batch)));
-        segments
-            .chain(memory)
-            .map(|source| ScanUnit::new(source, Arc::clone(&self.schema), self.at))
-            .filter(|unit| unit.rows > 0)
-            .collect()
+    pub fn units(&self) -> &[ScanUnit] {
+        &self.units
     }
 }
 
@@ -119,11 +119,22 @@ enum Source {
 }
 
 impl Source {
-    fn commits(&self) -> &CommitRuns {
+    /// Lowest and highest commit of its rows.
+    fn snapshots(&self) -> (SnapshotId, SnapshotId) {
         match self {
-            Self::RowGroup { segment, row_group } => segment.reader.commit_runs(*row_group),
-            Self::Memory(batch) => batch.commits(),
+            Self::RowGroup { segment, row_group } => segment.reader.snapshots(*row_group),
+            Self::Memory(batch) => {
+                (batch.commits().first().unwrap_or_default(), batch.commits().last().unwrap_or_default())
+            }
         }
+    }
+
+    /// Row positions written up to `at`.
+    fn visible(&self, at: SnapshotId) -> Result<Vec<Range<usize>>> {
+        Ok(match self {
+            Self::RowGroup { segment, row_group } => segment.reader.commit_runs(*row_group)?.visible(at),
+            Self::Memory(batch) => batch.commits().visible(at),
+        })
     }
 
     fn stored_rows(&self) -> usize {
@@ -153,12 +164,22 @@ pub struct ScanUnit {
 }
 
 impl ScanUnit {
-    fn new(source: Source, schema: Arc<TableSchema>, at: Option<SnapshotId>) -> Self {
-        let stored = source.stored_rows();
-        let visible = at.map(|at| source.commits().visible(at));
-        let rows = visible.as_ref().map_or(stored, |ranges| ranges.iter().map(ExactSizeIterator::len).sum());
-        let visible = visible.filter(|_| rows < stored);
-        Self { source, schema, rows, visible }
+    fn whole(source: Source, schema: &Arc<TableSchema>) -> Self {
+        Self { rows: source.stored_rows(), source, schema: Arc::clone(schema), visible: None }
+    }
+
+    /// `None` if nothing of it was there yet.
+    fn as_of(source: Source, schema: &Arc<TableSchema>, at: SnapshotId) -> Result<Option<Self>> {
+        let (first, last) = source.snapshots();
+        if first > at {
+            return Ok(None);
+        }
+        if last <= at {
+            return Ok(Some(Self::whole(source, schema)));
+        }
+        let visible = source.visible(at)?;
+        let rows = visible.iter().map(ExactSizeIterator::len).sum();
+        Ok(Some(Self { source, schema: Arc::clone(schema), rows, visible: Some(visible) }).filter(|unit| unit.rows > 0))
     }
 
     /// Exact number of visible rows.
@@ -229,8 +250,7 @@ impl ScanUnit {
             None => Ok(stored),
             Some([range]) => Ok(stored.slice(range.start, range.len())),
             Some(ranges) => {
-                let slices: Vec<ArrayRef> =
-                    ranges.iter().map(|range| stored.slice(range.start, range.len())).collect();
+                let slices: Vec<ArrayRef> = ranges.iter().map(|range| stored.slice(range.start, range.len())).collect();
                 concat(&column.logical_type, &slices)
             }
         }

@@ -29,7 +29,9 @@ pub struct Verified {
 /// # Errors
 /// `Corrupt` or `Unsupported` naming the file; `Unavailable` if the directory is open elsewhere; `NotFound` if it holds no database.
 pub fn verify(disk: &dyn Disk) -> Result<Verified> {
-    let _lock = disk.lock().map_err(|error| Error::with_source(ErrorKind::Unavailable, "the data directory is in use", error))?;
+    let _lock = disk
+        .lock()
+        .map_err(|error| Error::with_source(ErrorKind::Unavailable, "the data directory is in use", error))?;
     let manifest =
         store::load(disk)?.ok_or_else(|| Error::new(ErrorKind::NotFound, "the directory holds no database"))?;
     let mut verified = Verified::default();
@@ -43,7 +45,7 @@ pub fn verify(disk: &dyn Disk) -> Result<Verified> {
         State { snapshot: manifest.checkpoint, catalog: manifest.catalog.clone().into(), ..State::default() };
     log::replay(disk, manifest.checkpoint, &mut |records| {
         for record in &records {
-            let commit = commit_codec::decode(log::LOG_FOLDER, &record.raw()?)?;
+            let commit = commit_codec::decode(record.place().0, &record.raw()?)?;
             write::replay(&mut state, &commit, record.snapshot)?;
             // Only names matter from here on; rows were checked by decoding them.
             state.rows.clear();

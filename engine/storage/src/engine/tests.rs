@@ -18,7 +18,13 @@ use crate::snapshot::TableSnapshot;
 use crate::value::Value;
 
 fn stepped() -> Options {
-    Options { background: false, log_file_bytes: 1 << 16, disk_reserve_bytes: 0, row_group_rows: 100, ..Options::default() }
+    Options {
+        background: false,
+        log_file_bytes: 1 << 16,
+        disk_reserve_bytes: 0,
+        row_group_rows: 100,
+        ..Options::default()
+    }
 }
 
 fn open(disk: &SimDisk) -> Engine {
@@ -39,7 +45,8 @@ fn create(engine: &Engine) -> TableId {
 }
 
 fn rows(table: TableId, ids: std::ops::Range<i64>) -> Change {
-    let names: ArrayRef = Arc::new(StringViewArray::from_iter_values(ids.clone().map(|id| format!("a longer name {id}"))));
+    let names: ArrayRef =
+        Arc::new(StringViewArray::from_iter_values(ids.clone().map(|id| format!("a longer name {id}"))));
     let ids: ArrayRef = Arc::new(Int64Array::from_iter_values(ids));
     Change::Append(Batch::new(table, ids.len(), vec![(ColumnId(1), ids), (ColumnId(2), names)]).unwrap())
 }
@@ -49,7 +56,7 @@ fn append(engine: &Engine, table: TableId, ids: std::ops::Range<i64>) -> Snapsho
 }
 
 fn ids_of(table: &TableSnapshot) -> Vec<i64> {
-    let read = |unit: crate::snapshot::ScanUnit| {
+    let read = |unit: &crate::snapshot::ScanUnit| {
         let columns = unit.read(&[ColumnId(1), ColumnId(2)]).unwrap();
         let ids = columns[0].as_primitive::<Int64Type>().values().to_vec();
         for (id, name) in ids.iter().zip(columns[1].as_string_view()) {
@@ -57,7 +64,7 @@ fn ids_of(table: &TableSnapshot) -> Vec<i64> {
         }
         ids
     };
-    table.units().into_iter().flat_map(read).collect()
+    table.units().iter().flat_map(read).collect()
 }
 
 fn current(engine: &Engine, table: TableId) -> Vec<i64> {
@@ -119,8 +126,10 @@ fn earlier_snapshots_are_readable() {
     let schema = Arc::clone(engine.snapshot().table(table).unwrap().schema());
     let added = NewColumn { default: Some(Value::Int(5)), ..NewColumn::new("score", LogicalType::Integer) };
     let wider = Arc::new(schema.with_columns(vec![added]).unwrap());
-    let third = engine.write(Commit::new(vec![Change::SetSchema { id: table, schema: wider }, rows(table, 150..151)])).unwrap();
-    for engine in [engine.clone(), { drop(engine); open(&disk) }] {
+    let third =
+        engine.write(Commit::new(vec![Change::SetSchema { id: table, schema: wider }, rows(table, 150..151)])).unwrap();
+    let mut engine = engine;
+    for _ in 0..2 {
         engine.flush().unwrap();
         let at = |snapshot| engine.snapshot().table_at(table, snapshot).unwrap();
         assert_eq!(ids_of(&at(first)), (0..3).collect::<Vec<_>>());
@@ -132,6 +141,7 @@ fn earlier_snapshots_are_readable() {
         assert_eq!(engine.snapshot().table_at(table, third.next()).unwrap_err().kind(), ErrorKind::Invalid);
         assert_eq!(engine.snapshot().table_at(table, SnapshotId(0)).unwrap_err().kind(), ErrorKind::NotFound);
         drop(engine);
+        engine = open(&disk);
     }
 }
 
@@ -173,7 +183,8 @@ fn stale_schema_changes_conflict() {
 #[test]
 fn concurrent_writers_lose_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    let options = Options { flush_bytes: 200_000, log_file_bytes: 1 << 20, disk_reserve_bytes: 0, ..Options::default() };
+    let options =
+        Options { flush_bytes: 200_000, log_file_bytes: 1 << 20, disk_reserve_bytes: 0, ..Options::default() };
     let open = || Engine::open(Arc::new(OsDisk::open(folder.path()).unwrap()), options.clone()).unwrap();
     let engine = open();
     let table = create(&engine);

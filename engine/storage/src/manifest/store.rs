@@ -63,9 +63,8 @@ fn generations(disk: &dyn Disk) -> Result<Vec<u64>> {
         .iter()
         .filter_map(|name| name.strip_prefix(PREFIX))
         .map(|digits| {
-            u64::from_str_radix(digits, 16).map_err(|_| {
-                Error::new(ErrorKind::Corrupt, format!("file of unknown meaning: file={PREFIX}{digits}"))
-            })
+            u64::from_str_radix(digits, 16)
+                .map_err(|_| Error::new(ErrorKind::Corrupt, format!("file of unknown meaning: file={PREFIX}{digits}")))
         })
         .collect()
 }

@@ -64,10 +64,8 @@ fn merging_fills_in_defaults() {
     for i in 0..7 {
         table.push(batch(vec![i], i as u64 + 1));
     }
-    let both: Vec<(ColumnId, ArrayRef)> = vec![
-        (ColumnId(1), Arc::new(Int64Array::from(vec![7]))),
-        (ColumnId(2), Arc::new(Int64Array::from(vec![70]))),
-    ];
+    let both: Vec<(ColumnId, ArrayRef)> =
+        vec![(ColumnId(1), Arc::new(Int64Array::from(vec![7]))), (ColumnId(2), Arc::new(Int64Array::from(vec![70])))];
     table.push(MemBatch::new(&Batch::new(TableId(1), 1, both).unwrap(), SnapshotId(8)));
     table.consolidate(&second);
     assert_eq!(table.batches().len(), 1);
