@@ -129,9 +129,9 @@ fn range<T: ArrowPrimitiveType<Native: Ord>>(array: &PrimitiveArray<T>) -> Optio
             Some(array.values().iter().fold((first, first), |range, value| widen(range, *value)))
         }
         Some(nulls) => {
-            let mut valid = nulls.valid_indices().map(|i| array.value(i));
-            let first = valid.next()?;
-            Some(valid.fold((first, first), widen))
+            let first = array.value(nulls.valid_indices().next()?);
+            let pairs = array.values().iter().zip(nulls.iter());
+            Some(pairs.fold((first, first), |range, (value, valid)| widen(range, if valid { *value } else { first })))
         }
     }
 }

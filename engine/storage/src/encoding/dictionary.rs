@@ -6,8 +6,6 @@
 //! 1. Entries are distinct, and code `i` first appears before code `i + 1`.
 //! 2. Building gives up rather than degrade: at too many entries, or when values collide by design.
 
-use std::hash::BuildHasher;
-
 use ahash::RandomState;
 use arrow_array::types::ByteViewType;
 use arrow_array::{Array, ArrayRef, GenericByteViewArray};

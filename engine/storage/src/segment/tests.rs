@@ -1,8 +1,7 @@
 use std::collections::BTreeMap;
 use std::io::{Error as IoError, ErrorKind as IoErrorKind, IoSlice, Result as IoResult};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
-use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef, Int64Array, StringViewArray};
 use arrow_buffer::Buffer;
 use parking_lot::Mutex;
@@ -11,13 +10,14 @@ use proptest::prelude::*;
 use super::*;
 use crate::commit_runs::CommitRuns;
 use crate::concat::concat;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{ErrorKind, Result};
 use crate::ids::ColumnId;
 use crate::io::{Disk, DiskFile, DiskLock};
 use crate::logical_type::LogicalType;
-use crate::test_arrays::{ArraySpec, Numbers, Shape, any_array};
-use crate::value::Value;
+use crate::test_arrays::{ArraySpec, Numbers, any_array};
 use crate::zone_map::ZoneMap;
+
+mod golden;
 
 /// Files in memory, written front to back: what the writer needs of a disk.
 #[derive(Debug, Default)]
@@ -147,7 +147,7 @@ fn any_segment(rows_max: usize) -> impl Strategy<Value = (Vec<ArraySpec>, Commit
         let mut snapshot = 0;
         for (step, count) in parts.into_iter().cycle().take(rows) {
             snapshot += step;
-            commits.push(crate::ids::SnapshotId(snapshot), count.min(rows - commits.rows()));
+            commits.push(SnapshotId(snapshot), count.min(rows - commits.rows()));
         }
         (specs, commits)
     })
