@@ -106,11 +106,6 @@ impl<'a> Views<'a> {
         Ok(Self { views, cuts, data, text })
     }
 
-    /// Number of values.
-    pub(crate) fn len(&self) -> usize {
-        self.views.len()
-    }
-
     /// The values at these positions, in that order; `None` if there is no such position.
     pub(crate) fn gather(self, positions: &[u32]) -> Option<Self> {
         let highest = positions.iter().copied().max().unwrap_or(0);

@@ -106,6 +106,7 @@ impl CommitRuns {
     }
 
     /// Number of rows that a snapshot sees.
+    #[cfg(test)]
     pub(crate) fn visible_rows(&self, at: SnapshotId) -> usize {
         match self.prefix(at) {
             Some(rows) => rows,

@@ -189,15 +189,12 @@ impl Engine {
             Err(error) => return done(Err(error)),
         };
         let pending = Pending { commit, body, done: Box::new(done) };
-        if !shared.options.background {
-            return if shared.queue.is_closed() {
-                (pending.done)(Err(Error::new(ErrorKind::Unavailable, "the engine is closed")));
-            } else {
-                shared.commit_group(vec![pending]);
-            };
-        }
-        if let Err((pending, error)) = shared.queue.push(pending) {
-            (pending.done)(Err(error));
+        if shared.options.background {
+            shared.queue.push(pending);
+        } else if shared.queue.is_closed() {
+            (pending.done)(Err(Error::new(ErrorKind::Unavailable, "the engine is closed")));
+        } else {
+            shared.commit_group(vec![pending]);
         }
     }
 

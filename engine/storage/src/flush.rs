@@ -31,6 +31,7 @@ pub(crate) struct Flusher {
 /// Everything up to one commit, as the writer handed it over.
 struct Sealed {
     checkpoint: SnapshotId,
+    time_us: i64,
     catalog: Arc<Catalog>,
     tables: Vec<(TableId, Memtable)>,
 }
@@ -45,6 +46,7 @@ pub(crate) fn flush(shared: &Shared) -> Result<()> {
     let mut manifest = Manifest {
         generation: flusher.manifest.generation + 1,
         checkpoint: sealed.checkpoint,
+        checkpoint_time_us: sealed.time_us,
         next_table: shared.next_table(),
         next_segment: flusher.manifest.next_segment,
         segments: flusher.manifest.segments.clone(),
@@ -85,7 +87,12 @@ fn seal(shared: &Shared, checkpoint: SnapshotId) -> Result<Option<Sealed>> {
         }
     }
     shared.publish(&writer.state);
-    Ok(Some(Sealed { checkpoint: writer.state.snapshot, catalog: Arc::clone(&writer.state.catalog), tables }))
+    Ok(Some(Sealed {
+        checkpoint: writer.state.snapshot,
+        time_us: writer.state.time_us,
+        catalog: Arc::clone(&writer.state.catalog),
+        tables,
+    }))
 }
 
 fn write_tables(shared: &Shared, sealed: &Sealed, next: &mut SegmentId) -> Result<Vec<Arc<LiveSegment>>> {
@@ -168,6 +175,9 @@ pub(crate) fn open_segment(disk: &dyn Disk, entry: SegmentEntry) -> Result<LiveS
     let file = disk.open(&path).map_err(|error| Error::io("open", &path, error))?;
     let map = file.map().map_err(|error| Error::io("map", &path, error))?;
     let reader = Segment::open(&path, map, entry.bytes, entry.checksum)?;
+    if reader.total_rows() != entry.rows {
+        return Err(Error::corrupt(&path, 0, format_args!("{} rows", entry.rows), reader.total_rows()));
+    }
     Ok(LiveSegment { entry, reader })
 }
 

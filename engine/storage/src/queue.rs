@@ -34,21 +34,28 @@ impl CommitQueue {
         Self { waiting: Mutex::default(), arrived: Condvar::new(), bytes_max: bytes_max as usize }
     }
 
-    /// Adds a commit; gives it back with the reason if it is refused.
-    pub(crate) fn push(&self, pending: Pending) -> Result<(), (Pending, Error)> {
-        let mut waiting = self.waiting.lock();
-        if waiting.closed {
-            return Err((pending, Error::new(ErrorKind::Unavailable, "the engine is closed")));
-        }
+    /// Adds a commit, or tells it why it is refused.
+    pub(crate) fn push(&self, pending: Pending) {
         let bytes = pending.body.stored_bytes();
-        if waiting.bytes > 0 && waiting.bytes + bytes > self.bytes_max {
-            let message = format!("commit queue is full: limit_bytes={}", self.bytes_max);
-            return Err((pending, Error::new(ErrorKind::Exhausted, message)));
+        let mut waiting = self.waiting.lock();
+        if let Err(error) = self.admit(&waiting, bytes) {
+            drop(waiting);
+            return (pending.done)(Err(error));
         }
         waiting.bytes += bytes;
         waiting.commits.push_back(pending);
         drop(waiting);
         self.arrived.notify_one();
+    }
+
+    fn admit(&self, waiting: &Waiting, bytes: usize) -> Result<()> {
+        if waiting.closed {
+            return Err(Error::new(ErrorKind::Unavailable, "the engine is closed"));
+        }
+        if waiting.bytes > 0 && waiting.bytes + bytes > self.bytes_max {
+            let message = format!("commit queue is full: limit_bytes={}", self.bytes_max);
+            return Err(Error::new(ErrorKind::Exhausted, message));
+        }
         Ok(())
     }
 

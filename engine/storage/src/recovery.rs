@@ -49,6 +49,7 @@ pub(crate) fn recover(disk: &Arc<dyn Disk>, options: &Options) -> Result<Recover
         },
         end,
     )?;
+    assert_eq!(log.last(), state.snapshot, "the log goes on where the replayed state ends");
     sweep(disk.as_ref(), &manifest)?;
     Ok(Recovered { writer: Writer { log, state }, flusher: Flusher { manifest }, next_table })
 }
@@ -73,8 +74,12 @@ fn create(disk: &dyn Disk) -> Result<Manifest> {
 }
 
 fn load(disk: &dyn Disk, manifest: &Manifest) -> Result<State> {
-    let mut state =
-        State { snapshot: manifest.checkpoint, catalog: Arc::new(manifest.catalog.clone()), ..State::default() };
+    let mut state = State {
+        snapshot: manifest.checkpoint,
+        time_us: manifest.checkpoint_time_us,
+        catalog: Arc::new(manifest.catalog.clone()),
+        ..State::default()
+    };
     for entry in &manifest.segments {
         let segment = Arc::new(open_segment(disk, entry.clone())?);
         state.rows_mut(entry.table).segments.push(segment);
@@ -89,7 +94,7 @@ fn replay_records(state: &mut State, records: &[Replayed], next_table: &mut Tabl
                 *next_table = (*next_table).max(id.next());
             }
         }
-        write::replay(state, &commit, record.snapshot)?;
+        write::replay(state, &commit, record.snapshot, record.time_us)?;
     }
     Ok(())
 }

@@ -35,6 +35,11 @@ impl Snapshot {
         self.state.snapshot
     }
 
+    /// When that commit was logged, in microseconds since 1970-01-01 UTC; never less than for an earlier one.
+    pub fn time_us(&self) -> i64 {
+        self.state.time_us
+    }
+
     /// Its names.
     pub fn catalog(&self) -> &Arc<Catalog> {
         &self.state.catalog

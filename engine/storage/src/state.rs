@@ -40,6 +40,8 @@ impl TableRows {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct State {
     pub(crate) snapshot: SnapshotId,
+    /// When its last commit was logged, in microseconds since 1970 UTC; never goes back.
+    pub(crate) time_us: i64,
     pub(crate) catalog: Arc<Catalog>,
     /// A table without an entry has no rows.
     pub(crate) rows: BTreeMap<TableId, Arc<TableRows>>,

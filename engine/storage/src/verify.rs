@@ -46,7 +46,7 @@ pub fn verify(disk: &dyn Disk) -> Result<Verified> {
     log::replay(disk, manifest.checkpoint, &mut |records| {
         for record in &records {
             let commit = commit_codec::decode(record.place().0, &record.raw()?)?;
-            write::replay(&mut state, &commit, record.snapshot)?;
+            write::replay(&mut state, &commit, record.snapshot, record.time_us)?;
             // Only names matter from here on; rows were checked by decoding them.
             state.rows.clear();
             verified.log_commits += 1;

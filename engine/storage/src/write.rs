@@ -83,13 +83,16 @@ impl Writer {
         if admitted.is_empty() {
             return GroupOutcome { answers, ..GroupOutcome::default() };
         }
-        let outcome = self.log_group(&admitted);
+        // A clock set back does not reorder commits.
+        let time_us = clock::now_us().max(self.state.time_us);
+        let outcome = self.log_group(&admitted, time_us);
         let mut counted = GroupOutcome::default();
         if outcome.is_ok() {
             counted.commits = admitted.len() as u64;
             counted.rows = admitted.iter().map(|admitted| rows_of(&admitted.commit) as u64).sum();
             counted.log_bytes = admitted.iter().map(|admitted| admitted.body.stored_bytes() as u64).sum();
             self.apply_group(&admitted, catalog);
+            self.state.time_us = time_us;
         }
         answers.extend(admitted.into_iter().map(|admitted| Answer {
             outcome: match &outcome {
@@ -101,8 +104,7 @@ impl Writer {
         GroupOutcome { answers, ..counted }
     }
 
-    fn log_group(&mut self, admitted: &[Admitted]) -> Result<()> {
-        let time_us = clock::now_us();
+    fn log_group(&mut self, admitted: &[Admitted], time_us: i64) -> Result<()> {
         let records: Vec<Record<'_>> = admitted
             .iter()
             .map(|admitted| Record { snapshot: admitted.snapshot, time_us, body: &admitted.body })
@@ -174,7 +176,7 @@ fn drops_tables(commit: &Commit) -> bool {
 ///
 /// # Errors
 /// `Corrupt` if it does not fit what came before it: it did when it was acknowledged.
-pub(crate) fn replay(state: &mut State, commit: &Commit, snapshot: SnapshotId) -> Result<()> {
+pub(crate) fn replay(state: &mut State, commit: &Commit, snapshot: SnapshotId, time_us: i64) -> Result<()> {
     if snapshot != state.snapshot.next() {
         return Err(Error::corrupt("log", 0, format_args!("commit {}", state.snapshot.next()), snapshot));
     }
@@ -183,6 +185,7 @@ pub(crate) fn replay(state: &mut State, commit: &Commit, snapshot: SnapshotId) -
     let mut touched = BTreeSet::new();
     apply_rows(state, commit, snapshot, &mut touched);
     state.snapshot = snapshot;
+    state.time_us = time_us;
     if drops_tables(commit) {
         state.drop_orphans();
     }

@@ -6,7 +6,6 @@
 //!    path is refused with `InvalidInput` before the disk is touched, so nothing outside the directory can be reached.
 //! 3. What a call promises about durability is written at the call; the engine leans on nothing else.
 
-#[cfg_attr(not(test), expect(dead_code, reason = "the engine that holds it comes next"))]
 pub(crate) mod latch;
 mod os;
 #[cfg(any(test, feature = "sim"))]

@@ -31,7 +31,7 @@ use crate::error::{Error, Result};
 use crate::frame::{ByteReader, FileHeader, PutBytes};
 use crate::ids::SnapshotId;
 
-pub(crate) use reader::{ReplayEnd, Replayed, replay};
+pub(crate) use reader::{Replayed, replay};
 pub(crate) use record::{Body, Record};
 pub(crate) use spares::Spares;
 pub(crate) use writer::LogWriter;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 
+use super::reader::ReplayEnd;
 use super::*;
 use crate::error::ErrorKind;
 use crate::io::Disk;

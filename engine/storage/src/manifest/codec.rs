@@ -14,6 +14,7 @@ pub(super) fn encode(manifest: &Manifest) -> Vec<u8> {
     let mut body = Vec::new();
     body.put_u64(manifest.generation);
     body.put_u64(manifest.checkpoint.0);
+    body.put_i64(manifest.checkpoint_time_us);
     body.put_u64(manifest.next_table.0);
     body.put_u64(manifest.next_segment.0);
     encode_catalog(&manifest.catalog, &mut body);
@@ -49,6 +50,7 @@ pub(super) fn decode(file: &str, bytes: &[u8]) -> Result<Manifest> {
 fn decode_body(mut reader: ByteReader<'_>) -> Result<Manifest> {
     let generation = reader.u64()?;
     let checkpoint = SnapshotId(reader.u64()?);
+    let checkpoint_time_us = reader.i64()?;
     let next_table = TableId(reader.u64()?);
     let next_segment = SegmentId(reader.u64()?);
     let catalog = decode_catalog(&mut reader)?;
@@ -64,7 +66,7 @@ fn decode_body(mut reader: ByteReader<'_>) -> Result<Manifest> {
         })
         .collect::<Result<Vec<_>>>()?;
     reader.finish()?;
-    Ok(Manifest { generation, checkpoint, next_table, next_segment, catalog, segments })
+    Ok(Manifest { generation, checkpoint, checkpoint_time_us, next_table, next_segment, catalog, segments })
 }
 
 fn encode_catalog(catalog: &Catalog, out: &mut Vec<u8>) {

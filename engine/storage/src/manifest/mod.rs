@@ -29,6 +29,8 @@ pub(crate) struct Manifest {
     pub(crate) generation: u64,
     /// Everything up to this commit is in here and in the segments; the log is needed only after it.
     pub(crate) checkpoint: SnapshotId,
+    /// When that commit was logged.
+    pub(crate) checkpoint_time_us: i64,
     /// No table or segment has had this id or a greater one.
     pub(crate) next_table: TableId,
     pub(crate) next_segment: SegmentId,

@@ -25,6 +25,7 @@ fn manifest() -> Manifest {
     Manifest {
         generation: 3,
         checkpoint: SnapshotId(9),
+        checkpoint_time_us: 1_700_000_000_000_000,
         next_table: TableId(5),
         next_segment: SegmentId(7),
         catalog,

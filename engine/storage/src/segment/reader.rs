@@ -82,11 +82,6 @@ impl Segment {
         self.rows
     }
 
-    /// Columns and their types, in the order in which they were written.
-    pub(crate) fn columns(&self) -> &[(ColumnId, LogicalType)] {
-        &self.footer.columns
-    }
-
     /// The type that a column has here; `None` if the segment does not have it.
     pub(crate) fn column_type(&self, column: ColumnId) -> Option<&LogicalType> {
         self.places.get(&column).map(|place| &self.footer.columns[*place].1)
