@@ -16,7 +16,7 @@ use std::sync::Arc;
 use arrow_buffer::Buffer;
 use parking_lot::Mutex;
 
-use super::{Disk, DiskFile, DiskLock};
+use super::{Disk, DiskFile, DiskLock, checked_folder};
 
 /// What a latched disk answers.
 #[derive(Debug, thiserror::Error)]
@@ -113,6 +113,8 @@ impl Disk for LatchDisk {
     }
 
     fn sync_dir(&self, folder: &str) -> Result<()> {
+        // A path that is refused never reaches the disk, and so must not latch.
+        checked_folder(folder)?;
         self.latch.guard(|| format!("sync of folder {folder:?}"), || self.inner.sync_dir(folder))
     }
 
