@@ -89,6 +89,9 @@ impl LogWriter {
     pub(crate) fn start(disk: Arc<dyn Disk>, options: LogOptions, end: ReplayEnd) -> Result<Self> {
         disk.create_dir(FOLDER).map_err(|error| Error::io("create", FOLDER, error))?;
         disk.sync_dir("").map_err(|error| Error::io("sync", "the data directory", error))?;
+        // A killed process may have left renames that are visible but not durable: a spare taken on their word could come
+        // back under the name it had as a log file.
+        disk.sync_dir(FOLDER).map_err(|error| Error::io("sync", FOLDER, error))?;
         rewrite_unproven(&*disk, &end)?;
         let spares = Arc::new(Spares::load(Arc::clone(&disk), options.clone())?);
         let mut writer = Self {
