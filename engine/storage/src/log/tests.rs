@@ -47,8 +47,11 @@ pub(super) fn append(writer: &mut LogWriter, first: u64, last: u64) -> Result<()
     writer.append(&records)
 }
 
+/// A snapshot id and its body.
+type Commit = (u64, Vec<u8>);
+
 /// Replays everything after `after` and returns the ids and bodies.
-pub(super) fn read_all(disk: &dyn Disk, after: u64) -> Result<(Vec<(u64, Vec<u8>)>, ReplayEnd)> {
+pub(super) fn read_all(disk: &dyn Disk, after: u64) -> Result<(Vec<Commit>, ReplayEnd)> {
     let mut found = Vec::new();
     let end = replay(disk, SnapshotId(after), &mut |records: Vec<Replayed>| {
         for record in records {
@@ -283,7 +286,7 @@ fn a_large_commit_gets_a_file_of_its_own_size() {
     // Invariant 8: a group larger than a file is one record in one file, and that file is not kept as a spare.
     let disk = SimDisk::new(3);
     let mut writer = open(&disk, 0).unwrap();
-    let raw: Vec<u8> = (0..100_000_u64).flat_map(|i| mixed_bytes(i)).collect();
+    let raw: Vec<u8> = (0..100_000_u64).flat_map(mixed_bytes).collect();
     let body = Body::new(raw.clone());
     writer.append(&[Record { snapshot: SnapshotId(1), time_us: 10, body: &body }]).unwrap();
     append(&mut writer, 2, 9).unwrap();

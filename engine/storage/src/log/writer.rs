@@ -180,7 +180,8 @@ impl LogWriter {
     }
 
     /// The newest record that is durable.
-    pub(crate) fn last(&self) -> SnapshotId {
+    #[cfg(test)]
+    pub(super) fn last(&self) -> SnapshotId {
         self.last
     }
 
