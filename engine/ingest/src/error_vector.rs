@@ -124,3 +124,6 @@ impl ErrorVectors {
         self.by_field.entry(field.to_owned()).or_default().entry(code).or_default()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -83,9 +83,11 @@ pub const BODY_DEPTH_MAX: usize = 128;
 pub struct Decoded {
     /// Rows in the body, bad ones included.
     pub rows: usize,
-    /// One array of `rows` values per column that any row mentions. Rows that do not mention it hold the column's default.
+    /// One array of `rows` values per column that any row mentions. Rows that do not mention it hold the column's default;
+    /// what a rejected row holds means nothing.
     pub columns: Vec<(ColumnId, ArrayRef)>,
-    /// The table's next schema version, if this body adds columns; version 1 for a new table.
+    /// The table's next schema version, if this body adds columns; version 1 for a new table. `None` for a new table
+    /// means that no accepted row names a field, so that there is nothing to make it of.
     pub schema: Option<TableSchema>,
     /// Which rows are refused, and why.
     pub errors: ErrorVectors,
@@ -202,9 +204,11 @@ pub struct Member<'a> {
     pub value: &'a [u8],
 }
 
-/// Splits a JSON object into its members without looking deeper: how a dialect opens its envelope.
+/// Splits a JSON object into its members without looking deeper: how a dialect opens its envelope. Arrays and objects
+/// among the values are only found to be closed; whether they are JSON is for their reader to say.
+///
 /// # Errors
-/// As [`decode`]; `Shape` if it is not an object.
+/// As [`decode`]; `Shape` if it is not an object, `Syntax` also past 65,536 members.
 pub fn members(body: &[u8]) -> Result<Vec<Member<'_>>, BodyError> {
     json::members(body)
 }

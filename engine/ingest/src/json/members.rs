@@ -10,6 +10,10 @@ use super::refused;
 use super::scanner::{Scanner, find_special, string_end, unescape};
 use crate::{BodyError, Member};
 
+/// An envelope has a handful of members and a row no more than a table has columns; a body of many millions would take
+/// ten times its size to list.
+const MEMBERS_MAX: usize = 65_536;
+
 /// See [`crate::members`].
 pub(crate) fn members(body: &[u8]) -> Result<Vec<Member<'_>>, BodyError> {
     let text = str::from_utf8(body).map_err(|invalid| BodyError::Syntax {
@@ -40,6 +44,9 @@ pub(crate) fn members(body: &[u8]) -> Result<Vec<Member<'_>>, BodyError> {
             Some(b',') if !separated => {
                 scanner.advance(1);
                 separated = true;
+            }
+            _ if separated && members.len() == MEMBERS_MAX => {
+                return Err(refused(scanner.syntax("too many members in one object"), 0));
             }
             _ if separated => {
                 members.push(member(&mut scanner)?);

@@ -53,6 +53,30 @@ struct Slot<'a> {
     rounded_values: usize,
 }
 
+impl Slot<'_> {
+    /// Puts NULL in the place of a refused value and notes the fault.
+    #[cold]
+    fn refuse(&mut self, code: ErrorCode, token: &Token<'_>, row: usize, notes: Notes<'_>) {
+        if let Some(builder) = self.builder.as_mut().filter(|builder| builder.len() == row) {
+            builder.push_nulls(1);
+        }
+        if !notes.faults.is_ambiguous(self.sight.fault) {
+            let ty = &self.column.logical_type;
+            let wanted = notes.faults.wants_words(notes.errors);
+            let words = wanted.then(|| Words::refused_value(code, token, ty, notes.policy));
+            self.sight.fault = Some(notes.faults.note(self.sight.fault, notes.target, code, words));
+        }
+    }
+}
+
+/// Where a fault is noted, and what its words depend on.
+struct Notes<'n> {
+    target: Target,
+    faults: &'n mut RowFaults,
+    errors: &'n ErrorVectors,
+    policy: &'n Policy,
+}
+
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Rows<'a> {
@@ -224,15 +248,9 @@ impl<'a> Rows<'a> {
             Some(code) => Err(code),
         };
         if let Err(code) = outcome {
-            if builder.len() == self.row {
-                builder.push_nulls(1);
-            }
-            if !self.faults.is_ambiguous(slot.sight.fault) {
-                let wanted = self.faults.wants_words(&self.errors);
-                let ty = &slot.column.logical_type;
-                let words = wanted.then(|| Words::refused_value(code, &token, ty, self.policy));
-                slot.sight.fault = Some(self.faults.note(slot.sight.fault, Target::Column(i), code, words));
-            }
+            let target = Target::Column(i);
+            let notes = Notes { target, faults: &mut self.faults, errors: &self.errors, policy: self.policy };
+            slot.refuse(code, &token, self.row, notes);
         }
         if self.context.rounded || !self.context.dropped.is_empty() {
             self.note_losses(i);
@@ -294,24 +312,16 @@ impl<'a> Rows<'a> {
 
     /// Decides whether the row is accepted.
     fn end_row(&mut self) {
+        if !self.faults.is_not_a_row() {
+            self.check_required();
+        }
+        if self.faults.is_empty() {
+            self.check_new_columns();
+        }
         // Positions are 32-bit: the rows of a body are limited to Batch::ROWS_MAX.
         let row = self.row as u32;
-        self.row += 1;
-        for i in 0..self.required.len() {
-            let column = self.required[i];
-            if self.slots[column].filled < self.row && !self.faults.is_not_a_row() {
-                let words = self.faults.wants_words(&self.errors).then(Words::missing_value);
-                self.faults.note(None, Target::Column(column), ErrorCode::NotNullViolation, words);
-            }
-        }
-        if self.faults.is_empty() {
-            if let Some(field) = self.fresh.one_too_many() {
-                let limit = self.fresh.columns_max();
-                let words = self.faults.wants_words(&self.errors).then(|| Words::too_many_columns(limit));
-                self.fresh_fault(field, ErrorCode::TooManyColumns, words);
-            }
-        }
-        if self.faults.is_empty() {
+        let accepted = self.faults.is_empty();
+        if accepted {
             self.fresh.accept(row);
         } else {
             self.fresh.reject();
@@ -320,15 +330,30 @@ impl<'a> Rows<'a> {
                 Target::Column(i) => &slots[i].column.name,
                 Target::Fresh(i) => &fresh.fields[i].name,
             });
-            for column in self.rounded.drain(..) {
-                self.slots[column].rounded = false;
-            }
         }
         for column in self.rounded.drain(..) {
             let slot = &mut self.slots[column];
-            slot.rounded_values += usize::from(std::mem::take(&mut slot.rounded));
+            slot.rounded_values += usize::from(std::mem::take(&mut slot.rounded) && accepted);
         }
         self.faults.clear();
+        self.row += 1;
+    }
+
+    /// Refuses the row for each column that it must mention and does not.
+    fn check_required(&mut self) {
+        for column in self.required.iter().copied().filter(|column| self.slots[*column].filled <= self.row) {
+            let words = self.faults.wants_words(&self.errors).then(Words::missing_value);
+            self.faults.note(None, Target::Column(column), ErrorCode::NotNullViolation, words);
+        }
+    }
+
+    /// Refuses the row if it would bring too many columns.
+    fn check_new_columns(&mut self) {
+        if let Some(field) = self.fresh.one_too_many() {
+            let limit = self.fresh.columns_max();
+            let words = self.faults.wants_words(&self.errors).then(|| Words::too_many_columns(limit));
+            self.fresh_fault(field, ErrorCode::TooManyColumns, words);
+        }
     }
 
     /// Makes room for the rest of the body, guessing that all rows are like the first one, which took `row_bytes`.

@@ -361,3 +361,31 @@ fn field_order_may_change_at_will() {
         assert_eq!(&values, expected, "{name}");
     }
 }
+
+#[test]
+fn hostile_bodies_cost_no_more_than_their_size() {
+    // Proves that repetition (of keys, of bad names, of unknown names) is linear work: a quadratic path would take hours.
+    let table = table(&[("n", LogicalType::BigInt)]);
+    let generous = Policy { field_bytes_max: 1 << 24, rows_max: 1 << 20, ..policy() };
+    let run = |body: String| decode(body.as_bytes(), Framing::Sequence, Some(&table), &generous).expect("JSON");
+
+    let bad_and_good = run(format!("{{{}\"n\":1}}", "\"n\":\"x\",\"n\":1.5,".repeat(200_000)));
+    assert!(bad_and_good.errors.is_empty() && bad_and_good.warnings.is_empty());
+
+    let empty_names = run(format!("{{{}\"n\":1}}", "\"\":1,".repeat(500_000)));
+    assert_eq!(empty_names.errors.rejected_rows(), 1);
+    assert!(empty_names.errors.first(usize::MAX).1 <= 1_000);
+
+    let names: Vec<_> = (0..100_000).map(|i| format!("{{\"u{i}\":null}}")).collect();
+    let unknown = run(names.concat());
+    assert_eq!((unknown.rows, unknown.errors.rejected_rows()), (100_000, 100_000 - 16_384));
+    assert!(unknown.errors.first(usize::MAX).0.iter().all(|error| error.code == ErrorCode::TooManyColumns));
+
+    let digits = "9".repeat(1 << 20);
+    let long_number = run(format!("{{\"n\":{digits}}}{{\"n\":0.{digits}e-{digits}}}"));
+    assert_eq!(codes(&long_number), [(0, Some("n".to_owned()), ErrorCode::OutOfRange)]);
+
+    assert!(matches!(refused("[".repeat(1 << 20).as_bytes(), Framing::Document), BodyError::Depth { offset: 128 }));
+    let many = format!("{{{}\"a\":1}}", "\"a\":1,".repeat(1 << 20));
+    assert!(matches!(members(many.as_bytes()), Err(BodyError::Syntax { .. })));
+}
