@@ -153,7 +153,11 @@ impl Builder {
         }
     }
 
+    /// Adds NULLs. None at all must not touch the builder: a column without NULLs has no validity bitmap.
     pub(crate) fn push_nulls(&mut self, count: usize) {
+        if count == 0 {
+            return;
+        }
         on_each!(self, builder => builder.push_nulls(count));
     }
 

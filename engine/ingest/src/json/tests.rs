@@ -62,6 +62,8 @@ fn one_object_and_many_become_columns() {
     let at = column(&one, "at", Some(&table)).as_primitive::<TimestampMicrosecondType>();
     assert_eq!(at.value(0), 1_705_314_600_000_000);
     assert!(many.errors.is_empty());
+    // A column without NULLs carries no bitmap.
+    assert!(one.columns.iter().all(|(_, array)| array.nulls().is_none()));
 }
 
 #[test]
