@@ -162,7 +162,7 @@ pub(crate) fn put_bits(bits: &BooleanBuffer, out: &mut Vec<u8>) {
 
 fn encode_bytes<T: ByteViewType>(array: &GenericByteViewArray<T>, out: &mut Vec<u8>) {
     put_lengths(byte_views::lengths(array), out);
-    byte_views::for_each_value(array, |value| out.extend_from_slice(value));
+    byte_views::append_values(array, out);
 }
 
 fn encode_list(array: &ListArray, out: &mut Vec<u8>) {

@@ -186,20 +186,23 @@ pub(crate) fn view_length(view: u128) -> usize {
     view as u32 as usize
 }
 
-/// Calls `each` with the bytes of every value, in order; a NULL is the empty value.
-pub(crate) fn for_each_value<T: ByteViewType>(array: &GenericByteViewArray<T>, mut each: impl FnMut(&[u8])) {
+/// Appends the bytes of every value, in order; a NULL has none.
+pub(crate) fn append_values<T: ByteViewType>(array: &GenericByteViewArray<T>, out: &mut Vec<u8>) {
     let buffers = array.data_buffers();
     let nulls = array.nulls().filter(|nulls| nulls.null_count() > 0);
     for (i, view) in array.views().iter().enumerate() {
-        let length = match nulls {
-            Some(nulls) if nulls.is_null(i) => 0,
-            _ => view_length(*view),
-        };
+        let length = view_length(*view);
+        if nulls.is_some_and(|nulls| nulls.is_null(i)) {
+            continue;
+        }
         if length <= INLINE_BYTES_MAX {
-            each(&(*view >> 32).to_le_bytes()[..length]);
+            // A copy of fixed size, cut back, is several times faster than one of variable size.
+            let end = out.len() + length;
+            out.extend_from_slice(&(*view >> 32).to_le_bytes());
+            out.truncate(end);
         } else {
             let offset = (*view >> 96) as usize;
-            each(&buffers[(*view >> 64) as u32 as usize][offset..offset + length]);
+            out.extend_from_slice(&buffers[(*view >> 64) as u32 as usize][offset..offset + length]);
         }
     }
 }

@@ -12,7 +12,7 @@
 //! It does not know files, checksums or where a chunk lies.
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::ByteViewType;
+use arrow_array::types::{ByteViewType, Float32Type, Float64Type};
 use arrow_array::{Array, ArrayRef, GenericByteViewArray, UInt32Array, new_null_array};
 use arrow_buffer::{BooleanBuffer, Buffer, NullBuffer};
 use arrow_schema::DataType;
@@ -30,6 +30,7 @@ pub(crate) mod delta;
 mod dictionary;
 mod keys;
 mod plain;
+mod scaled;
 #[cfg(test)]
 mod tests;
 
@@ -52,6 +53,8 @@ pub(crate) enum Encoding {
     Dictionary = 5,
     /// LIST and STRUCT, NULLs included, as `array_codec` writes them.
     Nested = 6,
+    /// Floats as packed integers over a power of ten.
+    Scaled = 7,
 }
 
 const _: () = assert!(
@@ -60,14 +63,16 @@ const _: () = assert!(
         && Encoding::Packed as u8 == 3
         && Encoding::Delta as u8 == 4
         && Encoding::Dictionary as u8 == 5
-        && Encoding::Nested as u8 == 6,
+        && Encoding::Nested as u8 == 6
+        && Encoding::Scaled as u8 == 7,
     "tags are on disk"
 );
 
 impl Encoding {
     /// `None` for a tag of a later version.
     pub(crate) fn from_tag(tag: u8) -> Option<Self> {
-        let known = [Self::Constant, Self::Plain, Self::Packed, Self::Delta, Self::Dictionary, Self::Nested];
+        let known =
+            [Self::Constant, Self::Plain, Self::Packed, Self::Delta, Self::Dictionary, Self::Nested, Self::Scaled];
         known.into_iter().find(|encoding| *encoding as u8 == tag)
     }
 }
@@ -153,6 +158,14 @@ impl Encoder {
         if zone_map.exact && zone_map.min == zone_map.max {
             return encode_constant(array, out);
         }
+        let scaled = match array.data_type() {
+            DataType::Float32 => scaled::keys_of::<Float32Type>(array.as_primitive(), &mut self.keys),
+            DataType::Float64 => scaled::keys_of::<Float64Type>(array.as_primitive(), &mut self.keys),
+            _ => None,
+        };
+        if let Some(exponent) = scaled {
+            return self.encode_scaled(exponent, array, out);
+        }
         let encoding = match keys::keys_of(array, &mut self.keys) {
             Some(plain_bits) => choose::for_keys(sample_keys(&self.keys, plain_bits)),
             None => Encoding::Plain,
@@ -163,6 +176,18 @@ impl Encoder {
             _ => plain::encode(array, out),
         }
         encoding
+    }
+
+    /// Appends floats of which the keys are at hand, scaled or as they are.
+    fn encode_scaled(&self, exponent: u8, array: &ArrayRef, out: &mut Vec<u8>) -> Encoding {
+        let plain_bits = 8 * array.data_type().primitive_width().unwrap_or(0) as u32;
+        let sample = choose::KeySample { delta_bits: plain_bits, ..sample_keys(&self.keys, plain_bits) };
+        if choose::for_keys(sample) == Encoding::Packed {
+            scaled::encode(exponent, &self.keys, out);
+            return Encoding::Scaled;
+        }
+        plain::encode(array, out);
+        Encoding::Plain
     }
 }
 
@@ -305,6 +330,8 @@ fn decode_values(
             let array = keys::array_of(data_type, rows, nulls, |each| delta::decode(rows, &mut reader, each))?;
             reader.finish().map(|()| array)
         }
+        Encoding::Scaled if data_type == DataType::Float32 => scaled::decode::<Float32Type>(rows, nulls, reader),
+        Encoding::Scaled if data_type == DataType::Float64 => scaled::decode::<Float64Type>(rows, nulls, reader),
         Encoding::Dictionary if text || data_type == DataType::BinaryView => {
             dictionary::decode(rows, nulls, text, values, reader)
         }

@@ -37,7 +37,7 @@ fn encode_bytes<T: ByteViewType>(array: &GenericByteViewArray<T>, out: &mut Vec<
     let lengths: Vec<u64> = byte_views::lengths(array).map(|length| length as u64).collect();
     out.reserve(lengths.iter().sum::<u64>() as usize);
     bitpack::pack(&lengths, out);
-    byte_views::for_each_value(array, |value| out.extend_from_slice(value));
+    byte_views::append_values(array, out);
 }
 
 /// The values of `rows` rows, which make up all of `values`.

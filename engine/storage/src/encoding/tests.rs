@@ -1,6 +1,8 @@
 use std::sync::Arc;
 
-use arrow_array::{Decimal128Array, Int64Array, StringViewArray, TimestampMicrosecondArray};
+use arrow_array::{
+    Decimal128Array, Float32Array, Float64Array, Int64Array, StringViewArray, TimestampMicrosecondArray,
+};
 use proptest::prelude::*;
 
 use super::*;
@@ -51,7 +53,7 @@ proptest! {
             let (mut form, mut bytes) = (form, bytes.clone());
             match numbers.below(4) {
                 0 if !bytes.is_empty() => bytes.truncate(numbers.below(bytes.len() as u64) as usize),
-                1 => form.encoding = Encoding::from_tag(1 + numbers.below(6) as u8).unwrap(),
+                1 => form.encoding = Encoding::from_tag(1 + numbers.below(7) as u8).unwrap(),
                 2 => form.value_bytes ^= 1 << numbers.below(64),
                 _ if !bytes.is_empty() => {
                     let at = numbers.below(bytes.len() as u64) as usize;
@@ -120,6 +122,27 @@ fn big_decimals_stay_whole() {
     assert_eq!(form_of(ty.clone(), decimals(vec![i128::MIN; 3])).0, Encoding::Constant);
 }
 
+/// Proves that floats are scaled exactly or not at all.
+#[test]
+fn floats_are_scaled_only_when_exact() {
+    let prices = |i: i64| (i * 37 % 100_000) as f64 / 100.0;
+    let doubles = |f: &dyn Fn(i64) -> f64| Float64Array::from_iter_values((0..1024).map(f));
+    let scaled = form_of(LogicalType::Double, doubles(&prices));
+    // Two blocks: at most 17 bits a value instead of 64.
+    assert_eq!(scaled.0, Encoding::Scaled);
+    assert!(scaled.2 <= 1 + 2 * (9 + 512 * 17 / 8), "{scaled:?}");
+    let reals = Float32Array::from_iter_values((0..1024).map(|i| i as f32 / 8.0));
+    assert_eq!(form_of(LogicalType::Real, reals).0, Encoding::Scaled);
+    for odd in [-0.0, f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 1.0 / 3.0, 1e300, f64::MIN_POSITIVE] {
+        for at in [0, 500] {
+            let with_odd = doubles(&|i| if i == at { odd } else { prices(i) });
+            assert_eq!(form_of(LogicalType::Double, with_odd).0, Encoding::Plain, "{odd}");
+        }
+    }
+    let holes = Float64Array::from_iter((0..1024).map(|i| (i % 3 > 0).then(|| prices(i))));
+    assert_eq!(form_of(LogicalType::Double, holes).0, Encoding::Scaled);
+}
+
 /// Proves that plain numbers and the data of texts are read where they lie.
 #[test]
 fn plain_values_are_not_copied() {
@@ -150,10 +173,10 @@ fn plain_values_are_not_copied() {
 /// Proves that tags of later versions are told apart from ours.
 #[test]
 fn unknown_tags_are_none() {
-    for tag in [0, 7, 255] {
+    for tag in [0, 8, 255] {
         assert_eq!(Encoding::from_tag(tag), None);
     }
-    assert_eq!(Encoding::from_tag(6), Some(Encoding::Nested));
+    assert_eq!(Encoding::from_tag(7), Some(Encoding::Scaled));
     assert_eq!(Compression::from_tag(2), None);
     assert_eq!(Compression::from_tag(1), Some(Compression::Lz4));
 }

@@ -18,15 +18,15 @@ use crate::value::Value;
 const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/golden/segment/v1/every_encoding.seg");
 const ROWS: i64 = 600;
 const FACTS: SegmentFacts = SegmentFacts {
-    bytes: 36_647,
+    bytes: 38_091,
     rows: ROWS as u64,
-    checksum: 515_531_257,
+    checksum: 3_589_664_549,
     first_snapshot: SnapshotId(100),
     last_snapshot: SnapshotId(105),
 };
 
 /// What each column is stored as in the first row group.
-const FORMS: [(Encoding, Compression); 14] = [
+const FORMS: [(Encoding, Compression); 15] = [
     (Encoding::Packed, Compression::None),
     (Encoding::Delta, Compression::None),
     (Encoding::Dictionary, Compression::None),
@@ -41,6 +41,7 @@ const FORMS: [(Encoding, Compression); 14] = [
     (Encoding::Plain, Compression::None),
     (Encoding::Constant, Compression::None),
     (Encoding::Packed, Compression::None),
+    (Encoding::Scaled, Compression::None),
 ];
 
 fn columns() -> Vec<TestColumn> {
@@ -72,8 +73,9 @@ fn columns() -> Vec<TestColumn> {
         (0..ROWS).map(|i| (0..i % 20).map(|_| numbers.next() as u8).collect::<Vec<_>>()),
     );
     let json = StringViewArray::from_iter(rows().map(|i| (i % 2 > 0).then_some(r#"{"a":[1,null]}"#)));
+    let scaled = Float64Array::from_iter_values(rows().map(|i| (i * 7919 % 10_000 - 500) as f64 / 100.0));
     let small = UInt8Array::from_iter_values(rows().map(|i| 100 + (i * 13 % 16) as u8));
-    let arrays: [(LogicalType, ArrayRef); 14] = [
+    let arrays: [(LogicalType, ArrayRef); 15] = [
         (LogicalType::BigInt, Arc::new(packed)),
         (LogicalType::Timestamp, Arc::new(delta)),
         (LogicalType::Varchar, Arc::new(dictionary)),
@@ -88,6 +90,7 @@ fn columns() -> Vec<TestColumn> {
         (LogicalType::Blob, Arc::new(bytes)),
         (LogicalType::Json, Arc::new(json)),
         (LogicalType::UTinyInt, Arc::new(small)),
+        (LogicalType::Double, Arc::new(scaled)),
     ];
     (1..).map(ColumnId).zip(arrays).map(|(id, (ty, array))| (id, ty, array)).collect()
 }
