@@ -28,7 +28,6 @@ const SLICE_BYTES: usize = 4 << 20;
 #[derive(Debug)]
 pub(crate) struct Replayed {
     pub(crate) snapshot: SnapshotId,
-    #[cfg_attr(not(test), expect(dead_code, reason = "what finds a snapshot by its time will read it"))]
     pub(crate) time_us: i64,
     stored: Buffer,
     compression: Compression,

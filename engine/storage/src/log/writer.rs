@@ -180,8 +180,7 @@ impl LogWriter {
     }
 
     /// The newest record that is durable.
-    #[cfg(test)]
-    pub(super) fn last(&self) -> SnapshotId {
+    pub(crate) fn last(&self) -> SnapshotId {
         self.last
     }
 
