@@ -12,6 +12,7 @@ mod launch;
 mod ndjson;
 mod python;
 mod server;
+pub mod simulation;
 
 pub use data::DataDir;
 pub use http::{Api, KEY, PASSWORD, Reply, USER, raw_exchange};
