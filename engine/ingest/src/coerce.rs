@@ -130,11 +130,12 @@ pub(crate) fn double(token: &Token<'_>) -> Outcome<f64> {
     match token {
         Token::Number(number) => {
             // Both operands are exact, so the one division rounds once: the result is the nearest double.
-            if number.fits && number.mantissa <= 1 << 53 {
-                if let Some(power) = EXACT_POWERS.get(number.fraction_digits as usize) {
-                    let magnitude = number.mantissa as f64 / power;
-                    return Ok(if number.negative() { -magnitude } else { magnitude });
-                }
+            if number.fits
+                && number.mantissa <= 1 << 53
+                && let Some(power) = EXACT_POWERS.get(number.fraction_digits as usize)
+            {
+                let magnitude = number.mantissa as f64 / power;
+                return Ok(if number.negative() { -magnitude } else { magnitude });
             }
             parsed_float(number.text)
         }

@@ -77,10 +77,11 @@ impl<'a> Fields<'a> {
         let mut guess = self.fields[previous.0].next;
         for _ in 0..GUESSES_MAX {
             let field = &self.fields[guess.0];
-            if let Some(key) = field.key {
-                if rest.len() > key.len() + 1 && rest[key.len() + 1] == b'"' && rest[1..].starts_with(key) {
-                    return Some((guess, key.len() + 2));
-                }
+            if let Some(key) = field.key
+                && rest.get(key.len() + 1) == Some(&b'"')
+                && rest[1..].starts_with(key)
+            {
+                return Some((guess, key.len() + 2));
             }
             guess = field.next;
         }

@@ -99,6 +99,9 @@ fn lines(title: &str) -> Vec<(LogicalType, &'static str)> {
     section(title).lines().filter_map(typed).collect()
 }
 
+/// Whether a JSON text is of some kind.
+type IsKind = fn(&str) -> bool;
+
 #[test]
 fn every_cell_of_the_documented_table() {
     // Proves that the page and the code agree, for each type and each kind of value.
@@ -109,7 +112,7 @@ fn every_cell_of_the_documented_table() {
         for (json, expected) in &examples {
             assert_eq!(outcome(json, &ty, Fractions::Round), *expected, "{json} into {name}");
         }
-        let kinds: [(&str, fn(&str) -> bool); 6] = [
+        let kinds: [(&str, IsKind); 6] = [
             ("boolean", |json| json == "true" || json == "false"),
             ("integer", |json| json.parse::<f64>().is_ok() && !json.contains(['.', 'e'])),
             ("fraction", |json| json.parse::<f64>().is_ok() && json.contains(['.', 'e'])),

@@ -92,7 +92,7 @@ fn render_text(text: &str, seed: &mut u64, out: &mut String) {
     out.push('"');
     for character in text.chars() {
         let plain = character >= ' ' && character != '"' && character != '\\';
-        if plain && next(seed) % 8 != 0 {
+        if plain && !next(seed).is_multiple_of(8) {
             out.push(character);
         } else {
             for unit in character.encode_utf16(&mut [0; 2]) {
