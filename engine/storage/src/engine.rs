@@ -87,6 +87,9 @@ impl Shared {
             }
             (outcome, writer.log.bytes())
         };
+        if let Some(reason) = &outcome.failure {
+            self.disk.latch(reason.as_str());
+        }
         self.counters.group_committed(&outcome, log_bytes);
         for answer in outcome.answers {
             answer.tell();
@@ -184,7 +187,7 @@ impl Engine {
     /// or has failed as for [`Engine::write`]. If the committer dies, `done` is dropped.
     pub fn submit(&self, commit: Commit, done: impl FnOnce(Result<SnapshotId>) + Send + 'static) {
         let shared = self.shared();
-        let body = match shared.check_writable().and_then(|()| commit_codec::encode(&commit)).map(Body::new) {
+        let body = match shared.check_writable().and_then(|()| encoded(&commit)) {
             Ok(body) => body,
             Err(error) => return done(Err(error)),
         };
@@ -259,6 +262,17 @@ impl Engine {
     fn shared(&self) -> &Arc<Shared> {
         &self.running.shared
     }
+}
+
+fn encoded(commit: &Commit) -> Result<Body> {
+    let raw = commit_codec::encode(commit)?;
+    if raw.len() > Body::RAW_BYTES_MAX {
+        return Err(Error::new(
+            ErrorKind::Invalid,
+            format!("commit is too large: limit_bytes={}, found={}", Body::RAW_BYTES_MAX, raw.len()),
+        ));
+    }
+    Ok(Body::new(raw))
 }
 
 impl fmt::Debug for Engine {

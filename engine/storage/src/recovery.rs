@@ -35,6 +35,8 @@ pub(crate) fn recover(disk: &Arc<dyn Disk>, options: &Options) -> Result<Recover
         Some(manifest) => manifest,
         None => create(disk.as_ref())?,
     };
+    // A killed process leaves names that are visible and not yet durable; the sweep below relies on this manifest's.
+    disk.sync_dir("").map_err(|error| Error::io("sync", "", error))?;
     let mut state = load(disk.as_ref(), &manifest)?;
     let mut next_table = manifest.next_table;
     let end = log::replay(disk.as_ref(), manifest.checkpoint, &mut |records| {

@@ -47,6 +47,8 @@ pub(crate) struct GroupOutcome {
     pub(crate) commits: u64,
     pub(crate) rows: u64,
     pub(crate) log_bytes: u64,
+    /// Why nothing more can be logged, if the log failed other than by refusing cleanly.
+    pub(crate) failure: Option<String>,
 }
 
 /// A commit that was admitted: it has its place in the order.
@@ -94,6 +96,7 @@ impl Writer {
             self.apply_group(&admitted, catalog);
             self.state.time_us = time_us;
         }
+        let failure = outcome.as_ref().err().filter(|error| !is_clean(error)).map(|error| chain(error));
         answers.extend(admitted.into_iter().map(|admitted| Answer {
             outcome: match &outcome {
                 Ok(()) => Ok(admitted.snapshot),
@@ -101,7 +104,7 @@ impl Writer {
             },
             done: admitted.done,
         }));
-        GroupOutcome { answers, ..counted }
+        GroupOutcome { answers, failure, ..counted }
     }
 
     fn log_group(&mut self, admitted: &[Admitted], time_us: i64) -> Result<()> {
@@ -193,11 +196,17 @@ pub(crate) fn replay(state: &mut State, commit: &Commit, snapshot: SnapshotId, t
     Ok(())
 }
 
-/// The same failure for every commit of a group. A full disk is clean; after anything else the outcome is unknown.
+/// Whether the log refused before it wrote anything; after any other failure the outcome is unknown.
+fn is_clean(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Exhausted | ErrorKind::Invalid | ErrorKind::Unavailable)
+}
+
+/// The same failure for every commit of a group.
 fn refused(error: &Error) -> Error {
-    match error.kind() {
-        ErrorKind::Exhausted => Error::new(ErrorKind::Exhausted, error.message()),
-        _ => Error::new(ErrorKind::Latched, format!("the log could not be written: {}", chain(error))),
+    if is_clean(error) {
+        Error::new(error.kind(), chain(error))
+    } else {
+        Error::new(ErrorKind::Latched, format!("the log could not be written: {}", chain(error)))
     }
 }
 
