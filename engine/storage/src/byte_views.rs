@@ -68,6 +68,16 @@ impl<'a> Views<'a> {
         data: Data<'a>,
         text: bool,
     ) -> Result<Self, ViewsError> {
+        Self::cut(lengths, data, text, BUFFER_BYTES_MAX)
+    }
+
+    /// [`Views::new`] with data buffers of at most `buffer_bytes_max`.
+    fn cut(
+        lengths: impl ExactSizeIterator<Item = usize>,
+        data: Data<'a>,
+        text: bool,
+        buffer_bytes_max: usize,
+    ) -> Result<Self, ViewsError> {
         let bytes = data.bytes();
         // A run that is ASCII throughout needs no check of the borders between values.
         let borders = match text && !bytes.is_ascii() {
@@ -85,10 +95,10 @@ impl<'a> Views<'a> {
             if length <= INLINE_BYTES_MAX {
                 views.push(inline_view(head(bytes, start), length));
             } else {
-                if length > BUFFER_BYTES_MAX {
+                if length > buffer_bytes_max {
                     return Err(ViewsError::TooLong);
                 }
-                if end - cut > BUFFER_BYTES_MAX {
+                if end - cut > buffer_bytes_max {
                     cut = start;
                     cuts.push(cut);
                 }

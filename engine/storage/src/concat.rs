@@ -43,11 +43,11 @@ fn join(arrays: &[&dyn Array]) -> Result<ArrayRef> {
     match arrays[0].data_type() {
         DataType::Utf8View => {
             let arrays: Vec<_> = arrays.iter().map(|array| array.as_string_view()).collect();
-            Ok(join_views::<StringViewType>(&arrays))
+            Ok(join_views::<StringViewType>(&arrays, BUFFER_BYTES_MAX))
         }
         DataType::BinaryView => {
             let arrays: Vec<_> = arrays.iter().map(|array| array.as_binary_view()).collect();
-            Ok(join_views::<BinaryViewType>(&arrays))
+            Ok(join_views::<BinaryViewType>(&arrays, BUFFER_BYTES_MAX))
         }
         DataType::List(_) => join_lists(arrays),
         DataType::Struct(_) => join_structs(arrays),
@@ -59,10 +59,11 @@ fn failed(error: &dyn std::fmt::Display) -> Error {
     Error::new(ErrorKind::Internal, format!("arrays cannot be joined: cause={error}"))
 }
 
-fn join_views<T: ByteViewType>(arrays: &[&GenericByteViewArray<T>]) -> ArrayRef {
+/// Joins views; their data fills buffers of at most `buffer_bytes_max`.
+fn join_views<T: ByteViewType>(arrays: &[&GenericByteViewArray<T>], buffer_bytes_max: usize) -> ArrayRef {
     let rows = arrays.iter().map(|array| array.len()).sum();
     let mut views = Vec::with_capacity(rows);
-    let mut data = LongValues::with_capacity(arrays.iter().map(|array| long_bytes(array)).sum());
+    let mut data = LongValues::new(arrays.iter().map(|array| long_bytes(array)).sum(), buffer_bytes_max);
     for array in arrays {
         let buffers = array.data_buffers();
         let nulls = array.nulls().filter(|nulls| nulls.null_count() > 0);
@@ -105,18 +106,20 @@ struct LongValues {
     full: Vec<Buffer>,
     filling: Vec<u8>,
     bytes_left: usize,
+    buffer_bytes_max: usize,
 }
 
 impl LongValues {
-    fn with_capacity(bytes: usize) -> Self {
-        Self { full: Vec::new(), filling: Vec::with_capacity(bytes.min(BUFFER_BYTES_MAX)), bytes_left: bytes }
+    fn new(bytes: usize, buffer_bytes_max: usize) -> Self {
+        let filling = Vec::with_capacity(bytes.min(buffer_bytes_max));
+        Self { full: Vec::new(), filling, bytes_left: bytes, buffer_bytes_max }
     }
 
     /// Copies a value and returns its view, which differs from the old one in where the value lies.
     #[inline]
     fn push(&mut self, old: u128, value: &[u8]) -> u128 {
-        if self.filling.len() + value.len() > BUFFER_BYTES_MAX {
-            let next = Vec::with_capacity(self.bytes_left.min(BUFFER_BYTES_MAX));
+        if self.filling.len() + value.len() > self.buffer_bytes_max {
+            let next = Vec::with_capacity(self.bytes_left.min(self.buffer_bytes_max));
             self.full.push(Buffer::from_vec(std::mem::replace(&mut self.filling, next)));
         }
         let offset = self.filling.len();

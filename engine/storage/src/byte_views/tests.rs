@@ -55,3 +55,18 @@ fn gather_checks_positions() {
     assert!(views().gather(&[2]).is_none());
     assert!(views().gather(&[]).unwrap().views.is_empty());
 }
+
+/// Proves that data past the limit of one buffer is cut into several, at values, and refused if one value is longer.
+#[test]
+fn long_data_is_cut_into_buffers() {
+    let data: String = ('a'..='z').cycle().take(200).collect();
+    let lengths = [3, 30, 13, 0, 40, 14, 60, 40];
+    let cut = |limit| Views::cut(lengths.into_iter(), Data::Borrowed(data.as_bytes()), true, limit);
+    let array = cut(60).unwrap().into_array(None);
+    array.to_data().validate_full().unwrap();
+    let texts = array.as_string_view();
+    assert_eq!(texts.data_buffers().len(), 4);
+    assert!(texts.data_buffers().iter().all(|buffer| buffer.len() <= 60));
+    assert_eq!(texts.iter().flatten().collect::<String>(), data);
+    assert_eq!(cut(59).unwrap_err(), ViewsError::TooLong);
+}

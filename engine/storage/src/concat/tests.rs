@@ -58,3 +58,16 @@ fn types_must_agree() {
     let error = concat(&LogicalType::Varchar, &[texts(&[None]), bytes]).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Internal);
 }
+
+/// Proves that data past the limit of one buffer goes on in the next.
+#[test]
+fn long_data_fills_several_buffers() {
+    let values: Vec<String> = (0..10).map(|i| format!("a value that is number {i}")).collect();
+    let parts: Vec<ArrayRef> =
+        values.chunks(3).map(|part| texts(&part.iter().map(|v| Some(v.as_str())).collect::<Vec<_>>())).collect();
+    let joined = join_views(&parts.iter().map(|part| part.as_string_view()).collect::<Vec<_>>(), 60);
+    joined.to_data().validate_full().unwrap();
+    // Two values of 24 bytes fit into 60.
+    assert_eq!(joined.as_string_view().data_buffers().len(), 5);
+    assert_eq!(joined.as_string_view().iter().flatten().collect::<Vec<_>>(), values);
+}

@@ -159,6 +159,12 @@ fn plain_values_are_not_copied() {
     let values = back.as_primitive::<arrow_array::types::Int64Type>().values();
     assert_eq!(values.inner().as_ptr(), body.slice(128).as_ptr());
 
+    // A map that starts at an odd place is read all the same, by a copy.
+    let mut shifted = vec![0];
+    shifted.extend_from_slice(&body);
+    let back = decode(&LogicalType::BigInt, 1000, &form, &Buffer::from(shifted).slice(1), "test", 0).unwrap();
+    assert_eq!(&back, &ints);
+
     let mut numbers = Numbers(9);
     let texts: ArrayRef =
         Arc::new(StringViewArray::from_iter_values((0..50).map(|_| format!("{:016x}", numbers.next()))));
