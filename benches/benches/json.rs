@@ -66,7 +66,7 @@ fn push_event(out: &mut String, i: usize) {
         mixed % 60_000,
         mixed % 500,
         mixed % 100,
-        mixed % 3 == 0,
+        mixed.is_multiple_of(3),
         1 + mixed % 28,
         mixed % 24,
         mixed % 60,
