@@ -310,4 +310,6 @@ impl Drop for Running {
 }
 
 #[cfg(test)]
+mod golden_tests;
+#[cfg(test)]
 mod tests;

@@ -31,7 +31,7 @@ fn open(disk: &SimDisk) -> Engine {
     Engine::open(Arc::new(disk.clone()), stepped()).unwrap()
 }
 
-fn create(engine: &Engine) -> TableId {
+pub(super) fn create(engine: &Engine) -> TableId {
     let id = engine.new_table_id();
     let columns = vec![NewColumn::new("id", LogicalType::BigInt), NewColumn::new("name", LogicalType::Varchar)];
     let schema = Arc::new(TableSchema::new(columns, &[]).unwrap());
@@ -51,7 +51,7 @@ fn rows(table: TableId, ids: std::ops::Range<i64>) -> Change {
     Change::Append(Batch::new(table, ids.len(), vec![(ColumnId(1), ids), (ColumnId(2), names)]).unwrap())
 }
 
-fn append(engine: &Engine, table: TableId, ids: std::ops::Range<i64>) -> SnapshotId {
+pub(super) fn append(engine: &Engine, table: TableId, ids: std::ops::Range<i64>) -> SnapshotId {
     engine.write(Commit::new(vec![rows(table, ids)])).unwrap()
 }
 
@@ -67,7 +67,7 @@ fn ids_of(table: &TableSnapshot) -> Vec<i64> {
     table.units().iter().flat_map(read).collect()
 }
 
-fn current(engine: &Engine, table: TableId) -> Vec<i64> {
+pub(super) fn current(engine: &Engine, table: TableId) -> Vec<i64> {
     ids_of(&engine.snapshot().table(table).unwrap())
 }
 
