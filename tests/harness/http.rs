@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -12,6 +13,7 @@ use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap};
 use serde_json::Value;
 
 use crate::ndjson::QueryReply;
+use crate::server::Server;
 
 /// User of the servers that the harness starts.
 pub const USER: &str = "tester";
@@ -29,6 +31,8 @@ pub struct Api {
     client: Client,
     basic: String,
     bearer: String,
+    /// The server to keep alive as long as anybody may call it.
+    _server: Option<Arc<Server>>,
 }
 
 /// A reply that was read whole.
@@ -74,7 +78,13 @@ impl Api {
             client,
             basic: basic(&format!("{USER}:{PASSWORD}")),
             bearer: format!("Bearer {KEY}"),
+            _server: None,
         }
+    }
+
+    /// The API of a server that lives as long as this value or any clone of it.
+    pub fn keeping(server: Arc<Server>) -> Self {
+        Self { _server: Some(Arc::clone(&server)), ..server.api() }
     }
 
     /// The same API with other credentials: a user with password, and a key.

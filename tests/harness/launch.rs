@@ -13,6 +13,7 @@ pub struct Launch {
     binary: PathBuf,
     data: DataDir,
     credentials: bool,
+    listen: String,
     arguments: Vec<OsString>,
     environment: Vec<(String, String)>,
 }
@@ -24,6 +25,7 @@ impl Launch {
             binary: binary.into(),
             data: DataDir::fresh(),
             credentials: true,
+            listen: "127.0.0.1:0".to_owned(),
             arguments: Vec::new(),
             environment: Vec::new(),
         }
@@ -40,6 +42,13 @@ impl Launch {
     #[must_use]
     pub fn without_credentials(mut self) -> Self {
         self.credentials = false;
+        self
+    }
+
+    /// Listening on this address.
+    #[must_use]
+    pub fn listen(mut self, address: &str) -> Self {
+        address.clone_into(&mut self.listen);
         self
     }
 
@@ -68,7 +77,7 @@ impl Launch {
                 command.env_remove(name);
             }
         }
-        command.arg("serve").arg("--data").arg(self.data.path()).args(["--listen", "127.0.0.1:0"]);
+        command.arg("serve").arg("--data").arg(self.data.path()).args(["--listen", &self.listen]);
         if self.credentials {
             command.arg("--user").arg(format!("{USER}:{PASSWORD}")).args(["--api-key", KEY]);
         }

@@ -1,0 +1,31 @@
+//! The real binary over HTTP: what the contracts promise a client, one file per topic.
+
+use std::sync::Arc;
+
+use siltstone_tests::{Api, Launch, Server};
+
+mod append;
+mod append_types;
+mod auth;
+mod bodies;
+mod process;
+mod query;
+mod query_cells;
+mod stream;
+mod stream_config;
+mod stream_limits;
+
+/// A server that tests share; each uses tables of its own.
+fn server() -> Arc<Server> {
+    Server::shared(env!("CARGO_BIN_EXE_siltstone"))
+}
+
+/// The API of the server that tests share.
+fn api() -> Api {
+    Api::keeping(server())
+}
+
+/// A server of a test's own, yet to be configured.
+fn launch() -> Launch {
+    Launch::new(env!("CARGO_BIN_EXE_siltstone"))
+}

@@ -1,0 +1,108 @@
+//! Real, unmodified clients against the real binary: the PyPI package, `httpx` and `requests` scripts, and `curl`, each as its users
+//! run it, with host and credentials swapped.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use siltstone_tests::{KEY, Launch, PASSWORD, Server, USER, python_environment};
+
+fn script(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/clients").join(name)
+}
+
+/// A server with the catalogs and tables that the documentation's examples take for granted.
+fn server() -> Arc<Server> {
+    let server = Server::start(Launch::new(env!("CARGO_BIN_EXE_siltstone")));
+    let api = server.api();
+    for catalog in ["my_catalog", "product_analytics"] {
+        api.succeed(&format!("CREATE DATABASE {catalog}; CREATE SCHEMA IF NOT EXISTS {catalog}.main"));
+    }
+    api.succeed("CREATE SCHEMA bronze");
+    api.succeed("CREATE TABLE bronze.events (event_type VARCHAR, user_id VARCHAR, timestamp TIMESTAMP, amount DOUBLE)");
+    api.succeed("CREATE TABLE bronze.customers (id BIGINT, name VARCHAR, email VARCHAR)");
+    Arc::new(server)
+}
+
+/// Runs a command with the server's address and credentials in its environment, and gives what it printed.
+fn run(server: &Server, command: &mut Command) -> String {
+    let token = server.api().basic().trim_start_matches("Basic ").to_owned();
+    let output = command
+        .env("SERVER_URL", server.url())
+        .env("SERVER_USER", USER)
+        .env("SERVER_PASSWORD", PASSWORD)
+        .env("API_KEY", KEY)
+        .env("ALTERTABLE_BASIC_AUTH_TOKEN", token)
+        .output()
+        .unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{command:?}: {}\n{stdout}\n{stderr}\nserver: {}", output.status, server.stderr());
+    stdout.into_owned()
+}
+
+fn python(server: &Server, name: &str) -> String {
+    let python = python_environment(Path::new(env!("CARGO_TARGET_TMPDIR")), &script("requirements.txt"));
+    run(server, Command::new(python).arg(script(name)))
+}
+
+fn shell(server: &Server, name: &str) -> String {
+    run(server, Command::new("bash").arg("-eu").arg(script(name)))
+}
+
+#[test]
+fn the_altertable_package_works_unmodified() {
+    // altertable-lakehouse 0.5.1: append of one, many and synced, get_task, query, query_all, and its typed errors.
+    let server = server();
+    assert!(python(&server, "altertable_package.py").ends_with("all good\n"));
+    assert_eq!(server.api().count("my_catalog.public.package_events"), 4);
+}
+
+#[test]
+fn the_stream_scripts_work_unmodified() {
+    // The documentation's httpx scripts, plain and compressed, and a requests user with JSON, a generator and NDJSON.
+    let server = server();
+    assert!(python(&server, "stream_scripts.py").ends_with("all good\n"));
+    let api = server.api();
+    assert_eq!(
+        api.rows("SELECT event_type, user_id, timestamp FROM bronze.events ORDER BY timestamp LIMIT 1"),
+        [[json!("page_view"), json!("123"), json!("2024-01-15T10:30:00")]]
+    );
+    assert_eq!(api.count("bronze.events"), 2 + 1000 + 1000 + 1 + 3 + 2);
+}
+
+#[test]
+fn the_altertable_curl_lines_work_as_pasted() {
+    // The lines of the lakehouse page for append, query and tasks: curl's own content type, nothing else.
+    let server = server();
+    let printed = shell(&server, "altertable_curl.sh");
+    let api = server.api();
+    assert_eq!(
+        api.rows("SELECT name, age, email FROM my_catalog.public.users WHERE name = 'Bob' AND email IS NULL"),
+        [[json!("Bob"), json!(25), Value::Null]]
+    );
+    let columns = api.succeed("SELECT * FROM my_catalog.public.events LIMIT 0").columns;
+    let types: Vec<(&str, &str)> = columns.iter().map(|(name, ty)| (name.as_str(), ty.as_str())).collect();
+    assert_eq!(types, [("event", "VARCHAR"), ("user_id", "BIGINT"), ("timestamp", "TIMESTAMP")]);
+    assert_eq!(api.count("my_catalog.public.events"), 3);
+    let last = printed.lines().last().expect("a line");
+    assert_eq!(serde_json::from_str::<Value>(last).expect("JSON")["status"], "completed", "{printed}");
+    assert!(printed.contains("[\"signup\",2]"), "{printed}");
+}
+
+#[test]
+fn the_stream_curl_lines_work_as_pasted() {
+    // The lines of the stream page: an envelope, and NDJSON through -d @-, which removes the newlines.
+    let server = server();
+    shell(&server, "stream_curl.sh");
+    let api = server.api();
+    assert_eq!(
+        api.rows("SELECT event_type, count(*), sum(amount) FROM bronze.events GROUP BY event_type ORDER BY event_type"),
+        [
+            vec![json!("click"), json!(3), Value::Null],
+            vec![json!("page_view"), json!(3), Value::Null],
+            vec![json!("purchase"), json!(4), json!(99.99)],
+            vec![json!("signup"), json!(1), Value::Null],
+        ]
+    );
+}
