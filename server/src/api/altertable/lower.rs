@@ -1,0 +1,59 @@
+//! Altertable's requests in neutral form; the only place its rules about rows live.
+
+use std::sync::{Arc, LazyLock};
+
+use bytes::Bytes;
+use siltstone_ingest::{CaseTwins, Fractions, Framing, Policy, UnknownFields};
+use siltstone_query::SessionSettings;
+use siltstone_storage::TableSchema;
+
+use super::wire::{AppendTarget, QueryRequest, ResultFormat};
+use crate::auth::Role;
+use crate::ingest::{BadRows, IngestRequest, Missing, Part};
+use crate::sql::{Layout, SqlRequest};
+
+/// Rows, fields and nesting are bounded by the body's size alone.
+static POLICY: LazyLock<Arc<Policy>> = LazyLock::new(|| {
+    Arc::new(Policy {
+        fractions: Fractions::Reject,
+        unknown_fields: UnknownFields::Add,
+        case_twins: CaseTwins::LastWins,
+        nan_tokens: false,
+        rows_max: usize::MAX,
+        field_bytes_max: usize::MAX,
+        row_depth_max: siltstone_ingest::BODY_DEPTH_MAX,
+        new_columns_max: TableSchema::COLUMNS_MAX,
+    })
+});
+
+/// `/append`: everything is created as needed, one bad row refuses all.
+pub fn append(target: AppendTarget, body: Bytes) -> IngestRequest {
+    IngestRequest::single(Part {
+        table: target.table,
+        body,
+        framing: Framing::Document,
+        policy: Arc::clone(&POLICY),
+        missing: Missing::Create,
+        bad_rows: BadRows::RefuseAll,
+    })
+}
+
+/// `/query`: who may only read runs read-only.
+pub fn query(query: &QueryRequest, role: Role) -> SqlRequest {
+    SqlRequest {
+        statement: query.statement.clone(),
+        settings: SessionSettings {
+            database: query.catalog.clone(),
+            schema: query.schema.clone(),
+            timezone: query.timezone.clone(),
+            read_only: role < Role::Write,
+        },
+        offset: query.offset.unwrap_or(0),
+        limit: query.limit,
+        layout: match query.format {
+            ResultFormat::Default => Layout::Arrays,
+            ResultFormat::Csv => Layout::Csv,
+            ResultFormat::Jsonl => Layout::Objects,
+        },
+    }
+}

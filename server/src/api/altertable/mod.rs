@@ -1,0 +1,102 @@
+//! The Altertable dialect: `POST /append`, `GET /tasks/{id}`, `POST /query`.
+//!
+//! Contract: `docs/api/altertable.md`. **Invariants**: an append is all or nothing; `ok: true` means durable; task ids are signed,
+//! not stored ([`task_id`]).
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Path, State as Shared};
+use axum::routing::{get, post};
+use http::{HeaderMap, Request, Response};
+
+use crate::auth::{Principal, Role};
+use crate::limits::BodyLimits;
+use crate::{State, body, ids};
+
+mod lower;
+mod reply;
+mod results;
+pub mod task_id;
+#[cfg(test)]
+mod tests;
+mod wire;
+
+/// The dialect's routes.
+pub fn router() -> Router<Arc<State>> {
+    Router::new().route("/append", post(append)).route("/tasks/{task_id}", get(task)).route("/query", post(query))
+}
+
+/// `POST /append?catalog=&schema=&table=&sync=`
+async fn append(Shared(state): Shared<Arc<State>>, request: Request<Body>) -> Response<Body> {
+    let (head, body) = request.into_parts();
+    let principal = match authorize(&state, &head.headers, Role::Write).await {
+        Ok(principal) => principal,
+        Err(denied) => {
+            body::discard(&head.headers, body);
+            return *denied;
+        }
+    };
+    let target = match wire::AppendTarget::parse(head.uri.query().unwrap_or_default()) {
+        Ok(target) => target,
+        Err(message) => {
+            body::discard(&head.headers, body);
+            return reply::append_refused(http::StatusCode::BAD_REQUEST, reply::INVALID_DATA, &message);
+        }
+    };
+    let held = match body::read(&state.limits, &head.headers, body, state.config.append).await {
+        Ok(held) => held,
+        Err(fault) => return reply::append_body_fault(&fault),
+    };
+    // `sync` changes nothing: the commit is visible as soon as it is durable, and the answer waits for that anyway.
+    match state.ingest.ingest(&lower::append(target, held.bytes.clone())).await {
+        Ok(done) => reply::appended(&done, |snapshot| {
+            task_id::TaskId { unix_ms: ids::now_ms(), snapshot }.sign(&state.secret, &principal.id)
+        }),
+        Err(error) => reply::append_failed(&error),
+    }
+}
+
+/// `GET /tasks/{task_id}`
+async fn task(Shared(state): Shared<Arc<State>>, Path(text): Path<String>, headers: HeaderMap) -> Response<Body> {
+    let principal = match authorize(&state, &headers, Role::Read).await {
+        Ok(principal) => principal,
+        Err(denied) => return *denied,
+    };
+    let Ok(uuid) = uuid::Uuid::try_parse(&text) else {
+        return reply::plain(http::StatusCode::BAD_REQUEST, "the task id is not a UUID");
+    };
+    match task_id::TaskId::verify(uuid, &state.secret, &principal.id, ids::now_ms()) {
+        Some(task) => reply::task(uuid, task.snapshot <= state.engine.snapshot().id()),
+        None => reply::plain(http::StatusCode::NOT_FOUND, "no such task"),
+    }
+}
+
+/// `POST /query`
+async fn query(Shared(state): Shared<Arc<State>>, request: Request<Body>) -> Response<Body> {
+    let (head, body) = request.into_parts();
+    let principal = match authorize(&state, &head.headers, Role::Read).await {
+        Ok(principal) => principal,
+        Err(denied) => {
+            body::discard(&head.headers, body);
+            return *denied;
+        }
+    };
+    let limits: BodyLimits = state.config.query_body;
+    let held = match body::read(&state.limits, &head.headers, body, limits).await {
+        Ok(held) => held,
+        Err(fault) => return reply::body_fault(&fault),
+    };
+    match wire::QueryRequest::parse(&held.bytes) {
+        Ok(query) => {
+            let sql = lower::query(&query, principal.role);
+            results::respond(&query, state.sql.start(sql)).await
+        }
+        Err(message) => reply::plain(http::StatusCode::BAD_REQUEST, &message),
+    }
+}
+
+async fn authorize(state: &State, headers: &HeaderMap, role: Role) -> Result<Arc<Principal>, Box<Response<Body>>> {
+    state.auth.check(headers, role).await.map_err(|denied| Box::new(reply::denied(denied)))
+}

@@ -1,0 +1,65 @@
+//! The Definite dialect: `POST /v2/stream`.
+//!
+//! Contract: `docs/api/definite-stream.md`. **Invariants**
+//! 1. Every answer is JSON with the keys its contract lists, errors included.
+//! 2. Bad rows are left out and reported; the others go in, in one commit.
+//! 3. Checks come in the contract's order: credentials, size, decoding, parsing, config, table, rows.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::State as Shared;
+use axum::routing::{MethodRouter, post};
+use http::{HeaderValue, Request, Response};
+
+use crate::auth::Role;
+use crate::telemetry::{self, X_REQUEST_ID};
+use crate::{State, body};
+
+mod lower;
+mod reply;
+mod table_name;
+#[cfg(test)]
+mod tests;
+mod wire;
+
+use reply::Fault;
+
+/// The dialect's routes.
+pub fn router() -> Router<Arc<State>> {
+    let methods: MethodRouter<Arc<State>> = post(stream).fallback(reply::method_not_allowed);
+    Router::new().route("/v2/stream", methods.clone()).route("/v2/stream/", methods)
+}
+
+/// `POST /v2/stream`
+async fn stream(Shared(state): Shared<Arc<State>>, request: Request<Body>) -> Response<Body> {
+    let request_id = telemetry::new_request_id();
+    let echoed = telemetry::request_id(request.headers()).is_some();
+    let mut response = match answer(&state, request, &request_id).await {
+        Ok(response) => response,
+        Err(fault) => fault.respond(&request_id),
+    };
+    if !echoed && let Ok(id) = HeaderValue::try_from(request_id) {
+        response.headers_mut().insert(X_REQUEST_ID, id);
+    }
+    response
+}
+
+async fn answer(state: &Arc<State>, request: Request<Body>, request_id: &str) -> Result<Response<Body>, Fault> {
+    let (head, body) = request.into_parts();
+    if let Err(denied) = state.auth.check(&head.headers, Role::Write).await {
+        body::discard(&head.headers, body);
+        return Err(Fault::denied(denied));
+    }
+    let held = body::read(&state.limits, &head.headers, body, state.config.stream).await.map_err(Fault::from_body)?;
+    let text = held.bytes.clone();
+    let shared = Arc::clone(state);
+    let lowered = state
+        .limits
+        .compute(text.len(), move || lower::lower(&shared.config, &head, text))
+        .await
+        .ok_or_else(Fault::internal)??;
+    let reply = state.ingest.ingest(&lowered.request).await.map_err(|error| Fault::from_ingest(&error, &lowered))?;
+    Ok(reply::success(state, &lowered, &reply, request_id))
+}

@@ -1,0 +1,125 @@
+//! The command line: which commands and flags there are.
+//!
+//! **Invariants**: the flags of `serve` are exactly the rows of [`SETTINGS`].
+
+use clap::{Arg, ArgAction, ArgMatches, Command};
+
+use crate::config::{Arity, Config, ConfigError, Layers, SETTINGS};
+
+/// All commands.
+pub fn command() -> Command {
+    Command::new("siltstone")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("A self-hosted columnar database for streams: POST JSON, ask SQL")
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .subcommand(serve())
+        .subcommand(sql())
+        .subcommand(Command::new("verify").about("Read and check every byte of a data directory").arg(data(true)))
+        .subcommand(principals("user", "Manage stored users"))
+        .subcommand(principals("key", "Manage stored API keys"))
+}
+
+fn serve() -> Command {
+    let flags = SETTINGS.iter().map(|setting| {
+        let help = format!("{} [env: {}]", setting.help, setting.variable());
+        let arg = Arg::new(setting.key).long(setting.flag).help(help);
+        match setting.arity {
+            Arity::One => arg.value_name(setting.value).num_args(1),
+            Arity::Many => arg.value_name(setting.value).num_args(1).action(ArgAction::Append),
+            Arity::Switch => arg.action(ArgAction::SetTrue),
+        }
+    });
+    Command::new("serve").about("Run the server").args(flags)
+}
+
+fn data(required: bool) -> Arg {
+    Arg::new("data")
+        .long("data")
+        .value_name("DIR")
+        .required(required)
+        .help("Data directory of a server that is not running")
+}
+
+fn sql() -> Command {
+    Command::new("sql")
+        .about("Run SQL on a data directory or a running server")
+        .arg(Arg::new("statement").required(true).value_name("SQL"))
+        .arg(data(false).conflicts_with("url"))
+        .arg(
+            Arg::new("url")
+                .long("url")
+                .value_name("URL")
+                .required_unless_present("data")
+                .help("http://HOST:PORT of a running server"),
+        )
+        .arg(
+            Arg::new("user")
+                .long("user")
+                .value_name("NAME:PASSWORD")
+                .env("SILTSTONE_USER")
+                .hide_env_values(true)
+                .requires("url"),
+        )
+        .arg(
+            Arg::new("api_key")
+                .long("api-key")
+                .value_name("KEY")
+                .env("SILTSTONE_API_KEY")
+                .hide_env_values(true)
+                .conflicts_with("user"),
+        )
+        .arg(Arg::new("format").long("format").value_parser(["table", "csv", "json", "jsonl"]).default_value("table"))
+}
+
+fn principals(name: &'static str, about: &'static str) -> Command {
+    let named = || Arg::new("name").required(true).value_name("NAME");
+    let role = Arg::new("role").long("role").value_parser(["admin", "write", "read"]).default_value("admin");
+    let add = Command::new("add").arg(named()).arg(role).arg(data(true));
+    let add = if name == "user" {
+        add.about(
+            "Store a user; the password is read from the first line of standard input, or made up if that is empty",
+        )
+    } else {
+        add.about("Make and store an API key; it is printed once")
+    };
+    Command::new(name)
+        .about(about)
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .subcommand(add)
+        .subcommand(Command::new("list").about("Names and roles, one per line").arg(data(true)))
+        .subcommand(Command::new("remove").about("Remove one").arg(named()).arg(data(true)))
+}
+
+/// The configuration that these flags, the environment and the file they name give together.
+///
+/// # Errors
+/// [`ConfigError`].
+pub fn config(flags: &ArgMatches, environment: impl Fn(&str) -> Option<String>) -> Result<Config, ConfigError> {
+    let mut above = Layers::default();
+    above.put_environment(&environment);
+    put_flags(&mut above, flags);
+    let Some(file) = above.text("config").map(str::to_owned) else {
+        return above.build();
+    };
+    let text = std::fs::read_to_string(&file)
+        .map_err(|error| ConfigError(format!("cannot read configuration {file}: {error}")))?;
+    let mut layers = Layers::default();
+    layers.put_file(&text, &file)?;
+    layers.put_environment(environment);
+    put_flags(&mut layers, flags);
+    layers.build()
+}
+
+fn put_flags(layers: &mut Layers, flags: &ArgMatches) {
+    for setting in SETTINGS {
+        let values = match setting.arity {
+            Arity::Switch => flags.get_flag(setting.key).then(|| vec!["true".to_owned()]),
+            Arity::One | Arity::Many => flags.get_many::<String>(setting.key).map(|values| values.cloned().collect()),
+        };
+        if let Some(values) = values {
+            layers.put(setting, values, format!("of --{}", setting.flag));
+        }
+    }
+}
