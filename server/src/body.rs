@@ -253,12 +253,16 @@ fn expand(coding: Coding, input: &[u8], limit: usize) -> Result<Bytes, BodyFault
             Err(_) => Err(invalid),
         },
         // The name means the zlib format; many senders mean the bare one.
-        Coding::Deflate
-            if input[0] & 0x0f == 8 && u16::from_be_bytes([input[0], *input.get(1).unwrap_or(&0)]) % 31 == 0 =>
-        {
-            take(flate2::bufread::ZlibDecoder::new(input), limit, invalid)
-        }
+        Coding::Deflate if is_zlib(input) => take(flate2::bufread::ZlibDecoder::new(input), limit, invalid),
         Coding::Deflate => take(flate2::bufread::DeflateDecoder::new(input), limit, invalid),
+    }
+}
+
+/// Whether bytes start with a zlib header: method 8, and a check that makes the first two bytes a multiple of 31.
+fn is_zlib(input: &[u8]) -> bool {
+    match input {
+        [first, second, ..] => first & 0x0f == 8 && u16::from_be_bytes([*first, *second]).is_multiple_of(31),
+        _ => false,
     }
 }
 
@@ -267,10 +271,8 @@ fn take(mut decoder: impl Read, limit: usize, invalid: BodyFault) -> Result<Byte
     loop {
         let start = output.len();
         output.resize(start + STEP_BYTES.min(limit + 1 - start), 0);
-        let read = match decoder.read(&mut output[start..]) {
-            Ok(read) => read,
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => 0,
-            Err(_) => return Err(invalid),
+        let Ok(read) = decoder.read(&mut output[start..]) else {
+            return Err(invalid);
         };
         output.truncate(start + read);
         if read == 0 {
