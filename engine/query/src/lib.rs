@@ -1,14 +1,47 @@
 //! SQL over snapshots: the only crate that names DataFusion.
 //!
 //! It takes SQL text and gives a stream of Arrow batches. It knows no HTTP, and no files but the spill folder.
+//!
+//! A statement goes through `dialect` (text to syntax tree), `statement` (what is it?), and then one of three ways:
+//! queries through `names` (spellings), `catalog` (names to tables of one snapshot), DataFusion's planner,
+//! `table_provider` → `access_plan` → `scan_exec` → `scan_stream`; changes through `ddl` and `dml` into storage commits;
+//! settings into the `session`.
+//!
+//! **Invariants**
+//! 1. A query sees one snapshot from planning to its last batch.
+//! 2. A statement that changes anything is exactly one storage commit, or none.
 
 use std::path::PathBuf;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use futures::Stream;
+use futures::{Stream, StreamExt};
 use siltstone_storage::Engine;
+
+mod access_plan;
+mod cast;
+mod catalog;
+mod constant;
+mod ddl;
+mod dialect;
+mod dml;
+mod error;
+mod functions;
+mod information_schema;
+mod names;
+mod output_names;
+mod pruning;
+mod scan_exec;
+mod scan_stream;
+mod session;
+mod show;
+mod statement;
+mod statistics;
+mod table_provider;
+mod types;
+mod value;
 
 /// Limits and defaults of SQL.
 #[derive(Clone, Debug)]
@@ -42,7 +75,9 @@ pub struct SessionSettings {
 
 /// Runs SQL on an engine. Cheap to clone.
 #[derive(Clone)]
-pub struct QueryEngine {}
+pub struct QueryEngine {
+    core: Arc<session::Core>,
+}
 
 /// What kind of result the last statement has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,7 +101,7 @@ pub struct Output {
 }
 
 /// Why SQL failed; the text follows DuckDB (`Catalog Error: Table with name x does not exist!`).
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[error("{message}")]
 pub struct QueryError {
     /// What a caller can act on.
@@ -89,12 +124,28 @@ pub enum QueryErrorKind {
 }
 
 impl QueryEngine {
-    /// SQL over this engine.
-    pub fn new(_engine: Engine, _options: QueryOptions) -> Result<Self, QueryError> {
-        unimplemented!()
+    /// SQL over this engine. The spill folder is made if it is missing.
+    ///
+    /// # Errors
+    /// `Internal` if the spill folder cannot be used.
+    pub fn new(engine: Engine, options: QueryOptions) -> Result<Self, QueryError> {
+        Ok(Self { core: Arc::new(session::Core::new(engine, options)?) })
     }
+
     /// Runs the statements of `sql` in order, each autocommitting; the result is the last one's. Must be called within a tokio runtime.
-    pub async fn run(&self, _sql: &str, _settings: SessionSettings) -> Result<Output, QueryError> {
-        unimplemented!()
+    ///
+    /// # Errors
+    /// At the first statement that fails; those before it stay done. A failure while rows are computed comes in the stream.
+    pub async fn run(&self, sql: &str, settings: SessionSettings) -> Result<Output, QueryError> {
+        let mut session = session::Session::new(Arc::clone(&self.core), settings)?;
+        let mut statements = dialect::parse(sql)?;
+        let last = statements.pop().ok_or_else(|| QueryError::parser("there is no statement"))?;
+        for statement in statements {
+            let mut output = statement::run(&mut session, statement).await?;
+            while let Some(batch) = output.batches.next().await {
+                batch?;
+            }
+        }
+        statement::run(&mut session, last).await
     }
 }

@@ -1,0 +1,126 @@
+//! Databases, schemas and tables of one snapshot as DataFusion's catalogs.
+//!
+//! **Invariants**
+//! 1. Nothing is built until it is asked for by name: planning a query costs by the tables it names, not by those there are.
+//! 2. All lookups see the one snapshot, whatever is committed meanwhile.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use datafusion::catalog::{CatalogProvider, CatalogProviderList, SchemaProvider, TableProvider};
+use datafusion::error::{DataFusionError, Result};
+use siltstone_storage::{Snapshot, folded_name};
+
+use crate::information_schema;
+use crate::names::{INFORMATION_SCHEMA, Spelling, split_version};
+use crate::table_provider::SnapshotTable;
+
+/// What a statement is planned against.
+#[derive(Debug)]
+pub(crate) struct Scope {
+    pub(crate) snapshot: Snapshot,
+    pub(crate) spelling: Spelling,
+}
+
+/// All databases of the snapshot.
+#[derive(Debug)]
+pub(crate) struct Databases(pub(crate) Arc<Scope>);
+
+impl CatalogProviderList for Databases {
+    /// Queries register nothing: databases come from commits.
+    fn register_catalog(&self, _: String, _: Arc<dyn CatalogProvider>) -> Option<Arc<dyn CatalogProvider>> {
+        None
+    }
+
+    fn catalog_names(&self) -> Vec<String> {
+        self.0.snapshot.catalog().databases().map(|database| database.name().to_owned()).collect()
+    }
+
+    fn catalog(&self, name: &str) -> Option<Arc<dyn CatalogProvider>> {
+        let database = self.0.snapshot.catalog().database(name)?.name().to_owned();
+        Some(Arc::new(Schemas { scope: Arc::clone(&self.0), database }))
+    }
+}
+
+#[derive(Debug)]
+struct Schemas {
+    scope: Arc<Scope>,
+    database: String,
+}
+
+impl CatalogProvider for Schemas {
+    fn schema_names(&self) -> Vec<String> {
+        let database = self.scope.snapshot.catalog().database(&self.database);
+        let stored =
+            database.into_iter().flat_map(|database| database.schemas()).map(|schema| schema.name().to_owned());
+        stored.chain([INFORMATION_SCHEMA.to_owned()]).collect()
+    }
+
+    fn schema(&self, name: &str) -> Option<Arc<dyn SchemaProvider>> {
+        let scope = Arc::clone(&self.scope);
+        if folded_name(name) == INFORMATION_SCHEMA {
+            return Some(Arc::new(Information { scope }));
+        }
+        let schema = self.scope.snapshot.catalog().database(&self.database)?.schema(name)?.name().to_owned();
+        Some(Arc::new(Tables { scope, database: self.database.clone(), schema }))
+    }
+}
+
+#[derive(Debug)]
+struct Tables {
+    scope: Arc<Scope>,
+    database: String,
+    schema: String,
+}
+
+#[async_trait]
+impl SchemaProvider for Tables {
+    fn table_names(&self) -> Vec<String> {
+        let catalog = self.scope.snapshot.catalog();
+        let schema = catalog.database(&self.database).and_then(|database| database.schema(&self.schema));
+        let ids = schema.into_iter().flat_map(|schema| schema.tables());
+        ids.filter_map(|id| catalog.table_by_id(id)).map(|table| table.name.table.clone()).collect()
+    }
+
+    async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
+        let (name, version) = split_version(name);
+        let snapshot = &self.scope.snapshot;
+        let Some(table) = snapshot.catalog().table(&self.database, &self.schema, name) else {
+            return Ok(None);
+        };
+        let table = match version {
+            None => snapshot.table(table.id),
+            Some(version) => {
+                let at = snapshot.table_at(table.id, version);
+                Some(at.map_err(|error| DataFusionError::External(Box::new(error)))?)
+            }
+        };
+        Ok(table.map(|table| Arc::new(SnapshotTable::new(table, &self.scope.spelling)) as Arc<dyn TableProvider>))
+    }
+
+    fn table_exist(&self, name: &str) -> bool {
+        let (name, _) = split_version(name);
+        self.scope.snapshot.catalog().table(&self.database, &self.schema, name).is_some()
+    }
+}
+
+/// `information_schema`, the same in every database.
+#[derive(Debug)]
+struct Information {
+    scope: Arc<Scope>,
+}
+
+#[async_trait]
+impl SchemaProvider for Information {
+    fn table_names(&self) -> Vec<String> {
+        information_schema::TABLES.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
+        information_schema::table(&self.scope, name)
+    }
+
+    fn table_exist(&self, name: &str) -> bool {
+        information_schema::TABLES.contains(&name)
+    }
+}

@@ -1,0 +1,377 @@
+//! CREATE, DROP and ALTER as changes of one commit.
+//!
+//! **Invariants**
+//! 1. A statement is one commit: `CREATE TABLE AS` makes the table and its rows visible together, `CREATE OR REPLACE`
+//!    leaves no moment without a table.
+//! 2. An option we do not honour is refused, never ignored.
+//! 3. When the catalog changed underneath, the statement is decided again from the start.
+
+use std::sync::Arc;
+
+use datafusion::arrow::datatypes::Schema;
+use datafusion::sql::sqlparser::ast::{
+    AlterTable, AlterTableOperation, ColumnDef, ColumnOption, CreateTable, CreateTableOptions, HiveDistributionStyle,
+    ObjectName, ObjectType, RenameTableNameKind, SchemaName, Statement, TableConstraint,
+};
+use siltstone_storage::{
+    Catalog, Change, Commit, ErrorKind, LogicalType, NewColumn, Snapshot, TableName, TableSchema, folded_name,
+};
+
+use crate::constant::constant;
+use crate::dml::{ATTEMPTS_MAX, RowTarget, conflict};
+use crate::error::Result;
+use crate::names::{Defaults, Target, find_table, parts, unknown_database, unknown_schema};
+use crate::session::Session;
+use crate::statement::{changed, changed_nothing, check_is_query};
+use crate::types::logical_type;
+use crate::{Output, QueryError};
+
+/// Runs any DDL statement but CREATE TABLE.
+pub(crate) async fn run(session: &Session, statement: Statement) -> Result<Output> {
+    for _ in 0..ATTEMPTS_MAX {
+        let snapshot = session.core.engine.snapshot();
+        let changes = decide(session, snapshot.catalog(), &statement)?;
+        if changes.is_empty() {
+            return Ok(changed_nothing());
+        }
+        match session.commit(Commit::new(changes)).await {
+            Ok(()) => return Ok(changed_nothing()),
+            Err(error) if error.kind() == ErrorKind::Conflict => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(conflict())
+}
+
+/// The changes a statement asks for, given this catalog; none if there is nothing to do.
+fn decide(session: &Session, catalog: &Catalog, statement: &Statement) -> Result<Vec<Change>> {
+    match statement {
+        Statement::CreateDatabase { db_name, if_not_exists, or_replace: false, .. } => {
+            create_database(session, catalog, db_name, *if_not_exists)
+        }
+        Statement::CreateSchema { schema_name: SchemaName::Simple(name), if_not_exists, .. } => {
+            create_schema(session, catalog, name, *if_not_exists)
+        }
+        Statement::Drop { object_type, if_exists, names, cascade, temporary: false, table: None, .. } => {
+            let mut changes = Vec::new();
+            for name in names {
+                changes.extend(drop_object(session, catalog, *object_type, &parts(name)?, *if_exists, *cascade)?);
+            }
+            Ok(changes)
+        }
+        Statement::AlterTable(alter) => alter_table(session, catalog, alter),
+        other => Err(QueryError::not_implemented(format_args!("{other} is not supported"))),
+    }
+}
+
+fn create_database(
+    session: &Session,
+    catalog: &Catalog,
+    name: &ObjectName,
+    if_not_exists: bool,
+) -> Result<Vec<Change>> {
+    let [name] = parts(name)?[..] else {
+        return Err(QueryError::parser(format_args!("a database name has one part: {name}")));
+    };
+    session.check_writable(name)?;
+    if catalog.database(name).is_some() {
+        return exists(if_not_exists, "Database", name);
+    }
+    let schema = session.core.options.default_schema.clone();
+    Ok(vec![
+        Change::CreateDatabase { name: name.to_owned() },
+        Change::CreateSchema { database: name.to_owned(), name: schema },
+    ])
+}
+
+fn create_schema(session: &Session, catalog: &Catalog, name: &ObjectName, if_not_exists: bool) -> Result<Vec<Change>> {
+    let (database, schema) = schema_parts(&session.defaults, &parts(name)?)?;
+    session.check_writable(&database)?;
+    let found = catalog.database(&database).ok_or_else(|| unknown_database(&database))?;
+    if found.schema(&schema).is_some() || folded_name(&schema) == crate::names::INFORMATION_SCHEMA {
+        return exists(if_not_exists, "Schema", &schema);
+    }
+    Ok(vec![Change::CreateSchema { database, name: schema }])
+}
+
+/// Nothing to do, or an error, for something that exists already.
+fn exists(tolerated: bool, kind: &str, name: &str) -> Result<Vec<Change>> {
+    if tolerated {
+        return Ok(Vec::new());
+    }
+    Err(QueryError::catalog(format_args!("{kind} with name \"{name}\" already exists!")))
+}
+
+fn schema_parts(defaults: &Defaults, parts: &[&str]) -> Result<(String, String)> {
+    match parts {
+        [schema] => Ok((defaults.database.clone(), (*schema).to_owned())),
+        [database, schema] => Ok(((*database).to_owned(), (*schema).to_owned())),
+        _ => Err(QueryError::parser(format_args!("a schema name has up to two parts: {}", parts.join(".")))),
+    }
+}
+
+fn drop_object(
+    session: &Session,
+    catalog: &Catalog,
+    kind: ObjectType,
+    parts: &[&str],
+    if_exists: bool,
+    cascade: bool,
+) -> Result<Vec<Change>> {
+    let dropped = match kind {
+        ObjectType::Table => drop_table(session, catalog, parts),
+        ObjectType::Schema => drop_schema(session, catalog, parts, cascade),
+        ObjectType::Database => drop_database(session, catalog, parts),
+        other => return Err(QueryError::not_implemented(format_args!("DROP {other} is not supported yet"))),
+    };
+    match dropped {
+        // What is not there is what the message's prefix says; other refusals stand.
+        Err(error) if if_exists && error.message.contains("does not exist") => Ok(Vec::new()),
+        changes => changes,
+    }
+}
+
+fn drop_table(session: &Session, catalog: &Catalog, parts: &[&str]) -> Result<Vec<Change>> {
+    match find_table(catalog, &session.defaults, parts)? {
+        Target::Table(table) => {
+            session.check_writable(&table.name.database)?;
+            Ok(vec![Change::DropTable { id: table.id }])
+        }
+        Target::Information { .. } => Err(QueryError::binder("information_schema cannot be changed")),
+    }
+}
+
+fn drop_schema(session: &Session, catalog: &Catalog, parts: &[&str], cascade: bool) -> Result<Vec<Change>> {
+    let (database, name) = schema_parts(&session.defaults, parts)?;
+    session.check_writable(&database)?;
+    let found = catalog.database(&database).ok_or_else(|| unknown_database(&database))?;
+    let schema = found.schema(&name).ok_or_else(|| unknown_schema(&name))?;
+    if !cascade && schema.tables().next().is_some() {
+        return Err(QueryError::new_dependency(&name));
+    }
+    Ok(vec![Change::DropSchema { database, name, cascade }])
+}
+
+fn drop_database(session: &Session, catalog: &Catalog, parts: &[&str]) -> Result<Vec<Change>> {
+    let [name] = parts else {
+        return Err(QueryError::parser("a database name has one part"));
+    };
+    session.check_writable(name)?;
+    if folded_name(name) == folded_name(&session.core.options.default_database) {
+        return Err(QueryError::binder(format_args!("Cannot drop the default database \"{name}\"")));
+    }
+    if catalog.database(name).is_none() {
+        return Err(unknown_database(name));
+    }
+    Ok(vec![Change::DropDatabase { name: (*name).to_owned() }])
+}
+
+fn alter_table(session: &Session, catalog: &Catalog, alter: &AlterTable) -> Result<Vec<Change>> {
+    let table = match find_table(catalog, &session.defaults, &parts(&alter.name)?) {
+        Ok(Target::Table(table)) => table,
+        Ok(Target::Information { .. }) => return Err(QueryError::binder("information_schema cannot be changed")),
+        Err(_) if alter.if_exists => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    session.check_writable(&table.name.database)?;
+    let mut schema = Arc::clone(table.schema());
+    let mut changes = Vec::new();
+    for operation in &alter.operations {
+        if let AlterTableOperation::RenameTable { table_name } = operation {
+            changes.push(Change::RenameTable { id: table.id, name: new_table_name(table_name)? });
+            continue;
+        }
+        if let Some(next) = altered(session, &schema, operation)? {
+            schema = Arc::new(next);
+            changes.push(Change::SetSchema { id: table.id, schema: Arc::clone(&schema) });
+        }
+    }
+    Ok(changes)
+}
+
+fn new_table_name(name: &RenameTableNameKind) -> Result<String> {
+    let (RenameTableNameKind::As(name) | RenameTableNameKind::To(name)) = name;
+    match parts(name)?[..] {
+        [name] => Ok(name.to_owned()),
+        _ => Err(QueryError::not_implemented("a table is renamed within its schema")),
+    }
+}
+
+/// The schema after one operation; `None` if it changes nothing.
+fn altered(session: &Session, schema: &TableSchema, operation: &AlterTableOperation) -> Result<Option<TableSchema>> {
+    Ok(match operation {
+        AlterTableOperation::AddColumn { if_not_exists, column_def, column_position: None, .. } => {
+            let column = new_column(session, column_def)?;
+            if *if_not_exists && schema.column(&column.name).is_some() {
+                return Ok(None);
+            }
+            if !column.nullable && column.default.is_none() {
+                return Err(QueryError::not_implemented("a column added to a table needs a default to be NOT NULL"));
+            }
+            Some(schema.with_columns(vec![column])?)
+        }
+        AlterTableOperation::DropColumn { column_names, if_exists, .. } => {
+            let mut next: Option<TableSchema> = None;
+            for name in column_names {
+                let current = next.as_ref().unwrap_or(schema);
+                if current.column(&name.value).is_none() && *if_exists {
+                    continue;
+                }
+                if next.is_some() {
+                    return Err(QueryError::not_implemented("drop one column per operation"));
+                }
+                check_column(current, &name.value)?;
+                next = Some(current.without_column(&name.value)?);
+            }
+            next
+        }
+        AlterTableOperation::RenameColumn { old_column_name, new_column_name } => {
+            check_column(schema, &old_column_name.value)?;
+            Some(schema.with_renamed_column(&old_column_name.value, &new_column_name.value)?)
+        }
+        other => return Err(QueryError::not_implemented(format_args!("ALTER TABLE … {other} is not supported yet"))),
+    })
+}
+
+fn check_column(schema: &TableSchema, name: &str) -> Result<()> {
+    match schema.column(name) {
+        Some(_) => Ok(()),
+        None => Err(QueryError::binder(format_args!("Table does not have a column with name \"{name}\""))),
+    }
+}
+
+/// Runs a CREATE TABLE, with or without AS.
+pub(crate) async fn create_table(session: &Session, create: CreateTable) -> Result<Output> {
+    check_supported(&create)?;
+    for _ in 0..ATTEMPTS_MAX {
+        let snapshot = session.core.engine.snapshot();
+        let Some((changes, rows)) = create_changes(session, snapshot, &create).await? else {
+            return Ok(changed_nothing());
+        };
+        match session.commit(Commit::new(changes)).await {
+            Ok(()) => return rows.map_or_else(|| Ok(changed_nothing()), changed),
+            Err(error) if error.kind() == ErrorKind::Conflict => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(conflict())
+}
+
+fn check_supported(create: &CreateTable) -> Result<()> {
+    if create.or_replace && create.if_not_exists {
+        return Err(QueryError::parser("CREATE OR REPLACE TABLE takes no IF NOT EXISTS"));
+    }
+    let refused = [
+        (create.external || create.location.is_some() || create.file_format.is_some(), "CREATE EXTERNAL TABLE"),
+        (create.temporary || create.global.is_some() || create.transient || create.volatile, "CREATE TEMPORARY TABLE"),
+        (create.like.is_some() || create.clone.is_some(), "CREATE TABLE … LIKE"),
+        (create.partition_by.is_some() || create.cluster_by.is_some() || create.order_by.is_some(), "PARTITION BY"),
+        (create.table_options != CreateTableOptions::None, "CREATE TABLE with options"),
+        (create.hive_distribution != HiveDistributionStyle::NONE, "PARTITIONED BY"),
+        (create.primary_key.is_some(), "PRIMARY KEY"),
+        (
+            create.comment.is_some() || create.inherits.is_some() || create.on_commit.is_some(),
+            "this form of CREATE TABLE",
+        ),
+        (create.dynamic || create.iceberg || create.without_rowid || create.strict, "this form of CREATE TABLE"),
+    ];
+    if let Some((_, what)) = refused.iter().find(|(present, _)| *present) {
+        return Err(QueryError::not_implemented(format_args!("{what} is not supported yet")));
+    }
+    match create.constraints.first() {
+        None => Ok(()),
+        Some(TableConstraint::PrimaryKey(_)) => Err(primary_key()),
+        Some(other) => Err(QueryError::not_implemented(format_args!("{other} is not supported yet"))),
+    }
+}
+
+fn primary_key() -> QueryError {
+    QueryError::binder("PRIMARY KEY is not supported yet")
+}
+
+/// The changes, and the number of rows if the table is filled; `None` if it exists and that is fine.
+async fn create_changes(
+    session: &Session,
+    snapshot: Snapshot,
+    create: &CreateTable,
+) -> Result<Option<(Vec<Change>, Option<usize>)>> {
+    let name = table_name(snapshot.catalog(), &session.defaults, &parts(&create.name)?)?;
+    session.check_writable(&name.database)?;
+    let mut changes = Vec::new();
+    if let Some(existing) = snapshot.catalog().table(&name.database, &name.schema, &name.table) {
+        match (create.if_not_exists, create.or_replace) {
+            (true, _) => return Ok(None),
+            (false, true) => changes.push(Change::DropTable { id: existing.id }),
+            (false, false) => {
+                return Err(QueryError::catalog(format_args!("Table with name \"{}\" already exists!", name.table)));
+            }
+        }
+    }
+    let id = session.core.engine.new_table_id();
+    let Some(query) = &create.query else {
+        let columns = create.columns.iter().map(|column| new_column(session, column)).collect::<Result<_>>()?;
+        let schema = Arc::new(TableSchema::new(columns, &[])?);
+        changes.push(Change::CreateTable { id, name, schema });
+        return Ok(Some((changes, None)));
+    };
+    if !create.columns.is_empty() {
+        return Err(QueryError::not_implemented("CREATE TABLE AS with a column list is not supported yet"));
+    }
+    check_is_query(&query.body)?;
+    let planned = session.plan(snapshot, Statement::Query(query.clone())).await?;
+    let schema = Arc::new(TableSchema::new(result_columns(&planned.schema)?, &[])?);
+    changes.push(Change::CreateTable { id, name, schema: Arc::clone(&schema) });
+    let target = RowTarget { id, schema: &schema, columns: schema.columns() };
+    let (appends, rows) = target.collect(planned).await?;
+    changes.extend(appends);
+    Ok(Some((changes, Some(rows))))
+}
+
+/// The full name of a table to be made: its database and schema must exist.
+fn table_name(catalog: &Catalog, defaults: &Defaults, parts: &[&str]) -> Result<TableName> {
+    let (database, schema, table) = match parts {
+        [table] => (defaults.database.as_str(), defaults.schema.as_str(), *table),
+        [schema, table] => match catalog.database(&defaults.database).and_then(|database| database.schema(schema)) {
+            None if catalog.database(schema).is_some() => (*schema, defaults.schema.as_str(), *table),
+            _ => (defaults.database.as_str(), *schema, *table),
+        },
+        [database, schema, table] => (*database, *schema, *table),
+        _ => return Err(QueryError::parser(format_args!("a table name has up to three parts: {}", parts.join(".")))),
+    };
+    let found = catalog.database(database).ok_or_else(|| unknown_database(database))?;
+    if found.schema(schema).is_none() {
+        return Err(unknown_schema(schema));
+    }
+    Ok(TableName::new(database, schema, table))
+}
+
+/// Columns for the result of a query; repeated names get a number, as in DuckDB.
+fn result_columns(schema: &Schema) -> Result<Vec<NewColumn>> {
+    let mut columns: Vec<NewColumn> = Vec::with_capacity(schema.fields().len());
+    for field in schema.fields() {
+        let mut name = field.name().clone();
+        let mut repeat = 0;
+        while columns.iter().any(|other| siltstone_storage::same_name(&other.name, &name)) {
+            repeat += 1;
+            name = format!("{}_{repeat}", field.name());
+        }
+        columns.push(NewColumn::new(name, LogicalType::from_field(field)?));
+    }
+    Ok(columns)
+}
+
+fn new_column(session: &Session, definition: &ColumnDef) -> Result<NewColumn> {
+    let mut column = NewColumn::new(definition.name.value.clone(), logical_type(&definition.data_type)?);
+    for option in &definition.options {
+        match &option.option {
+            ColumnOption::Null => column.nullable = true,
+            ColumnOption::NotNull => column.nullable = false,
+            ColumnOption::Default(expr) => column.default = constant(session, expr, &column.logical_type)?,
+            ColumnOption::PrimaryKey(_) => return Err(primary_key()),
+            other => {
+                return Err(QueryError::not_implemented(format_args!("column option {other} is not supported yet")));
+            }
+        }
+    }
+    Ok(column)
+}

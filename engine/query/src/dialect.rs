@@ -1,0 +1,104 @@
+//! SQL text to statements: DuckDB's dialect, with time travel (`t AT (VERSION => n)`).
+//!
+//! **Invariants**
+//! 1. No text makes the parser overflow the stack: nesting is bounded before anything recursive sees it.
+//! 2. Every construct is parsed from tokens; SQL text is never rewritten.
+
+use std::any::TypeId;
+
+use datafusion::sql::sqlparser::ast::Statement;
+use datafusion::sql::sqlparser::dialect::{Dialect, DuckDbDialect};
+use datafusion::sql::sqlparser::parser::Parser;
+
+use crate::QueryError;
+use crate::error::{Result, from_parser};
+
+/// Deepest nesting of parentheses, subqueries and the like. Generated SQL stays far below it; each level costs the parser
+/// and the planner some kilobytes of stack.
+const NESTING_MAX: usize = 64;
+/// Longest statement text. Larger than any generated INSERT worth sending as SQL.
+const SQL_BYTES_MAX: usize = 64 << 20;
+
+/// DuckDB's dialect, whose tables also take a version.
+#[derive(Debug)]
+struct LakeDialect {
+    duckdb: DuckDbDialect,
+}
+
+/// Forwards to DuckDB's dialect what that one answers differently from the default.
+macro_rules! as_duckdb {
+    ($($name:ident),* $(,)?) => {
+        $(fn $name(&self) -> bool { self.duckdb.$name() })*
+    };
+}
+
+impl Dialect for LakeDialect {
+    fn dialect(&self) -> TypeId {
+        TypeId::of::<DuckDbDialect>()
+    }
+
+    fn is_identifier_start(&self, ch: char) -> bool {
+        self.duckdb.is_identifier_start(ch)
+    }
+
+    fn is_identifier_part(&self, ch: char) -> bool {
+        self.duckdb.is_identifier_part(ch)
+    }
+
+    fn supports_table_versioning(&self) -> bool {
+        true
+    }
+
+    /// `E'…'`, which loaders use for texts with line breaks.
+    fn supports_string_escape_constant(&self) -> bool {
+        true
+    }
+
+    fn supports_numeric_literal_underscores(&self) -> bool {
+        true
+    }
+
+    as_duckdb!(
+        supports_trailing_commas,
+        supports_filter_during_aggregation,
+        supports_group_by_expr,
+        supports_bitwise_shift_operators,
+        supports_named_fn_args_with_eq_operator,
+        supports_named_fn_args_with_assignment_operator,
+        supports_dictionary_syntax,
+        support_map_literal_syntax,
+        supports_lambda_functions,
+        allow_extract_single_quotes,
+        supports_explain_with_utility_options,
+        supports_load_extension,
+        supports_array_typedef_with_brackets,
+        supports_from_first_select,
+        supports_order_by_all,
+        supports_select_wildcard_exclude,
+        supports_notnull_operator,
+        supports_install,
+        supports_detach,
+        supports_select_wildcard_replace,
+        supports_comma_separated_trim,
+    );
+}
+
+/// The statements of `sql`, in order.
+///
+/// # Errors
+/// `Parser Error`, also for text that is too long or nested too deeply.
+pub(crate) fn parse(sql: &str) -> Result<Vec<Statement>> {
+    if sql.len() > SQL_BYTES_MAX {
+        return Err(QueryError::parser(format_args!("statement longer than {SQL_BYTES_MAX} bytes")));
+    }
+    let dialect = LakeDialect { duckdb: DuckDbDialect {} };
+    let statements = Parser::new(&dialect)
+        .with_recursion_limit(NESTING_MAX)
+        .try_with_sql(sql)
+        .and_then(|mut parser| parser.parse_statements())
+        .map_err(|error| from_parser(&error))?;
+    if statements.is_empty() {
+        return Err(QueryError::parser("there is no statement"));
+    }
+    Ok(statements)
+}

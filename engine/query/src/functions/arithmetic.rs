@@ -1,0 +1,58 @@
+//! DuckDB's division: `/` is always floating point, `//` is whole-number division, and dividing whole numbers by zero with
+//! `//` or `%` is NULL.
+
+use datafusion::arrow::datatypes::DataType;
+use datafusion::common::{DFSchema, ScalarValue};
+use datafusion::error::Result;
+use datafusion::functions::core::expr_fn::nullif;
+use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr};
+use datafusion::logical_expr::{Expr, ExprSchemable, Operator, binary_expr, cast, lit};
+use datafusion::sql::sqlparser::ast::BinaryOperator;
+
+/// Plans `/`, `//` and `%` of numbers.
+#[derive(Debug)]
+pub(crate) struct Division;
+
+impl ExprPlanner for Division {
+    fn plan_binary_op(&self, raw: RawBinaryExpr, schema: &DFSchema) -> Result<PlannerResult<RawBinaryExpr>> {
+        if !matches!(raw.op, BinaryOperator::Divide | BinaryOperator::DuckIntegerDivide | BinaryOperator::Modulo) {
+            return Ok(PlannerResult::Original(raw));
+        }
+        let (left, right) = (raw.left.get_type(schema)?, raw.right.get_type(schema)?);
+        if !is_number(&left) || !is_number(&right) {
+            return Ok(PlannerResult::Original(raw));
+        }
+        let RawBinaryExpr { op, left: dividend, right: divisor } = raw;
+        let whole = left.is_integer() && right.is_integer();
+        Ok(PlannerResult::Planned(match op {
+            BinaryOperator::Divide => binary_expr(float(dividend, &left), Operator::Divide, float(divisor, &right)),
+            BinaryOperator::Modulo if !whole => binary_expr(dividend, Operator::Modulo, divisor),
+            BinaryOperator::Modulo => binary_expr(dividend, Operator::Modulo, not_zero(divisor, &right)?),
+            _ if whole => binary_expr(dividend, Operator::Divide, not_zero(divisor, &right)?),
+            _ => {
+                let quotient = binary_expr(float(dividend, &left), Operator::Divide, float(divisor, &right));
+                datafusion::functions::math::expr_fn::floor(quotient)
+            }
+        }))
+    }
+}
+
+fn is_number(ty: &DataType) -> bool {
+    ty.is_numeric() || ty.is_null()
+}
+
+/// As a floating point number; one already is.
+fn float(expr: Expr, ty: &DataType) -> Expr {
+    if ty.is_floating() { expr } else { cast(expr, DataType::Float64) }
+}
+
+/// NULL instead of zero. A literal needs no check at run time.
+fn not_zero(divisor: Expr, ty: &DataType) -> Result<Expr> {
+    if let Expr::Literal(value, _) = &divisor
+        && !value.is_null()
+        && *value != ScalarValue::new_zero(ty)?
+    {
+        return Ok(divisor);
+    }
+    Ok(nullif(divisor, cast(lit(0_i64), ty.clone())))
+}

@@ -1,0 +1,201 @@
+//! `information_schema`: what a snapshot contains, as tables, with DuckDB's type names.
+//!
+//! **Invariants**: names are shown as stored; column names are the standard's, folded.
+
+use std::sync::Arc;
+
+use datafusion::arrow::array::{ArrayRef, Int32Builder, RecordBatch, StringViewBuilder};
+use datafusion::arrow::datatypes::{DataType, Field, Schema};
+use datafusion::catalog::{MemTable, TableProvider};
+use datafusion::error::Result;
+use siltstone_storage::{Catalog, Column, LogicalType, Table};
+
+use crate::catalog::Scope;
+
+/// Its tables.
+pub(crate) const TABLES: [&str; 4] = ["columns", "schemata", "tables", "views"];
+
+/// One of them; `None` if there is no such.
+pub(crate) fn table(scope: &Scope, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
+    let catalog = scope.snapshot.catalog();
+    let mut rows = match name {
+        "columns" => columns(catalog),
+        "schemata" => schemata(catalog),
+        "tables" => tables(catalog),
+        "views" => Rows::new(&["table_catalog", "table_schema", "table_name", "view_definition"], &[]),
+        _ => return Ok(None),
+    };
+    // The statement may spell a name its own way, as it may those of stored tables.
+    for name in &mut rows.names {
+        *name = scope.spelling.of(name);
+    }
+    let batch = rows.finish()?;
+    Ok(Some(Arc::new(MemTable::try_new(batch.schema(), vec![vec![batch]])?)))
+}
+
+fn schemata(catalog: &Catalog) -> Rows {
+    let mut rows = Rows::new(
+        &[
+            "catalog_name",
+            "schema_name",
+            "schema_owner",
+            "default_character_set_catalog",
+            "default_character_set_schema",
+            "default_character_set_name",
+            "sql_path",
+        ],
+        &[],
+    );
+    for database in catalog.databases() {
+        for schema in database.schemas().map(|schema| schema.name()).chain([crate::names::INFORMATION_SCHEMA]) {
+            rows.text([Some(database.name()), Some(schema), Some("siltstone"), None, None, None, None]);
+        }
+    }
+    rows
+}
+
+fn tables(catalog: &Catalog) -> Rows {
+    let mut rows = Rows::new(
+        &[
+            "table_catalog",
+            "table_schema",
+            "table_name",
+            "table_type",
+            "is_insertable_into",
+            "is_typed",
+            "table_comment",
+        ],
+        &[],
+    );
+    for table in sorted(catalog) {
+        let name = &table.name;
+        rows.text([
+            Some(&name.database),
+            Some(&name.schema),
+            Some(&name.table),
+            Some("BASE TABLE"),
+            Some("YES"),
+            Some("NO"),
+            None,
+        ]);
+    }
+    rows
+}
+
+fn columns(catalog: &Catalog) -> Rows {
+    let mut rows = Rows::new(
+        &[
+            "table_catalog",
+            "table_schema",
+            "table_name",
+            "column_name",
+            "column_default",
+            "is_nullable",
+            "data_type",
+            "column_comment",
+        ],
+        &[
+            "ordinal_position",
+            "character_maximum_length",
+            "numeric_precision",
+            "numeric_precision_radix",
+            "numeric_scale",
+            "datetime_precision",
+        ],
+    );
+    for table in sorted(catalog) {
+        for (position, column) in (1..).zip(table.schema().columns()) {
+            column_row(&mut rows, table, position, column);
+        }
+    }
+    rows
+}
+
+fn column_row(rows: &mut Rows, table: &Table, position: i32, column: &Column) {
+    let data_type = column.logical_type.to_string();
+    let default = crate::value::sql_text(&column.logical_type, column.default.as_ref());
+    let nullable = if column.nullable { "YES" } else { "NO" };
+    let name = &table.name;
+    rows.text([
+        Some(&name.database),
+        Some(&name.schema),
+        Some(&name.table),
+        Some(&column.name),
+        default.as_deref(),
+        Some(nullable),
+        Some(&data_type),
+        None,
+    ]);
+    let (precision, radix, scale) = numeric(&column.logical_type);
+    rows.numbers([Some(position), None, precision, radix, scale, None]);
+}
+
+/// Precision, its radix, and scale, as DuckDB reports them.
+fn numeric(ty: &LogicalType) -> (Option<i32>, Option<i32>, Option<i32>) {
+    use LogicalType as L;
+    let bits = match ty {
+        L::Decimal { precision, scale } => return (Some((*precision).into()), Some(10), Some((*scale).into())),
+        L::TinyInt | L::UTinyInt => 8,
+        L::SmallInt | L::USmallInt => 16,
+        L::Integer | L::UInteger => 32,
+        L::BigInt | L::UBigInt => 64,
+        L::Real => return (Some(24), Some(2), Some(0)),
+        L::Double => return (Some(53), Some(2), Some(0)),
+        _ => return (None, None, None),
+    };
+    (Some(bits), Some(2), Some(0))
+}
+
+/// Tables by database, schema and name.
+fn sorted(catalog: &Catalog) -> impl Iterator<Item = &Arc<Table>> {
+    catalog
+        .databases()
+        .flat_map(|database| database.schemas())
+        .flat_map(|schema| schema.tables())
+        .filter_map(|id| catalog.table_by_id(id))
+}
+
+/// Text columns, then integer columns, filled row by row.
+pub(crate) struct Rows {
+    names: Vec<String>,
+    texts: Vec<StringViewBuilder>,
+    numbers: Vec<Int32Builder>,
+}
+
+impl Rows {
+    pub(crate) fn new(texts: &[&str], numbers: &[&str]) -> Self {
+        Self {
+            names: texts.iter().chain(numbers).map(|name| (*name).to_owned()).collect(),
+            texts: texts.iter().map(|_| StringViewBuilder::new()).collect(),
+            numbers: numbers.iter().map(|_| Int32Builder::new()).collect(),
+        }
+    }
+
+    pub(crate) fn text<const N: usize>(&mut self, values: [Option<&str>; N]) {
+        for (builder, value) in self.texts.iter_mut().zip(values) {
+            builder.append_option(value);
+        }
+    }
+
+    fn numbers<const N: usize>(&mut self, values: [Option<i32>; N]) {
+        for (builder, value) in self.numbers.iter_mut().zip(values) {
+            builder.append_option(value);
+        }
+    }
+
+    pub(crate) fn finish(mut self) -> Result<RecordBatch> {
+        let texts = self.texts.iter_mut().map(|builder| Arc::new(builder.finish()) as ArrayRef);
+        let numbers = self.numbers.iter_mut().map(|builder| Arc::new(builder.finish()) as ArrayRef);
+        let arrays: Vec<ArrayRef> = texts.chain(numbers).collect();
+        let fields: Vec<Field> = self
+            .names
+            .iter()
+            .zip(&arrays)
+            .map(|(name, array): (&String, &ArrayRef)| {
+                let data_type: DataType = array.data_type().clone();
+                Field::new(name, data_type, true)
+            })
+            .collect();
+        Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays)?)
+    }
+}

@@ -1,0 +1,459 @@
+//! Names as DuckDB compares them: without regard to case, quoted or not.
+//!
+//! DataFusion compares names exactly. So before planning, every name of a statement that stands for the same thing gets one
+//! spelling: that of the column or alias it refers to. Tables then show their columns under these spellings.
+//!
+//! **Invariants**
+//! 1. Within a statement, names that are equal without regard to case are equal.
+//! 2. Every table that exists is named by its full, stored name; one that does not exist is an error here, not later.
+//!
+//! It does not know which name refers to what: a subquery's alias that equals some column but for its case gets that
+//! column's spelling. The outermost SELECT's aliases are put back by [`crate::output_names`].
+
+use std::collections::{HashMap, HashSet};
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use datafusion::sql::sqlparser::ast::*;
+use siltstone_storage::{Catalog, LogicalType, SnapshotId, Table, folded_name};
+
+use crate::QueryError;
+use crate::error::Result;
+
+/// Separates a table's name from the snapshot it is read at; no stored name holds it.
+const VERSION_MARK: char = '\0';
+/// Name of the schema that describes all others.
+pub(crate) const INFORMATION_SCHEMA: &str = "information_schema";
+
+/// Where unqualified names live.
+#[derive(Clone, Debug)]
+pub(crate) struct Defaults {
+    pub(crate) database: String,
+    pub(crate) schema: String,
+}
+
+/// The one spelling of each name of a statement.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Spelling {
+    names: HashMap<String, String>,
+}
+
+impl Spelling {
+    /// The spelling under which `name` is planned; unknown names are folded.
+    pub(crate) fn of(&self, name: &str) -> String {
+        let folded = folded_name(name);
+        self.names.get(&folded).cloned().unwrap_or(folded)
+    }
+
+    fn define(&mut self, name: &str) {
+        self.names.entry(folded_name(name)).or_insert_with(|| name.to_owned());
+    }
+}
+
+/// The identifiers of a name, outermost first.
+pub(crate) fn parts(name: &ObjectName) -> Result<Vec<&str>> {
+    name.0
+        .iter()
+        .map(|part| match part {
+            ObjectNamePart::Identifier(ident) => Ok(ident.value.as_str()),
+            ObjectNamePart::Function(function) => {
+                Err(QueryError::not_implemented(format_args!("computed names are not supported: {function}")))
+            }
+        })
+        .collect()
+}
+
+/// What a table's name refers to.
+pub(crate) enum Target<'a> {
+    /// A stored table.
+    Table(&'a Arc<Table>),
+    /// A table of `information_schema` in this database.
+    Information { database: String, table: String },
+}
+
+/// Finds the table of a name: `t`, `schema.t`, `database.t` (its default schema) or `database.schema.t`.
+///
+/// # Errors
+/// `Catalog Error` that says which part does not exist.
+pub(crate) fn find_table<'a>(catalog: &'a Catalog, defaults: &Defaults, parts: &[&str]) -> Result<Target<'a>> {
+    let (database, schema, table) = match parts {
+        [table] => (defaults.database.as_str(), defaults.schema.as_str(), *table),
+        [schema, table] => match catalog.database(&defaults.database).and_then(|database| database.schema(schema)) {
+            None if catalog.database(schema).is_some() => (*schema, defaults.schema.as_str(), *table),
+            _ => (defaults.database.as_str(), *schema, *table),
+        },
+        [database, schema, table] => (*database, *schema, *table),
+        _ => return Err(QueryError::binder(format_args!("a table name has up to three parts: {}", parts.join(".")))),
+    };
+    let Some(found) = catalog.database(database) else {
+        return Err(unknown_database(database));
+    };
+    if folded_name(schema) == INFORMATION_SCHEMA {
+        return Ok(Target::Information { database: found.name().to_owned(), table: folded_name(table) });
+    }
+    match catalog.table(database, schema, table) {
+        Some(table) => Ok(Target::Table(table)),
+        None => Err(unknown_table(table)),
+    }
+}
+
+pub(crate) fn unknown_database(name: &str) -> QueryError {
+    QueryError::catalog(format_args!("Catalog \"{name}\" does not exist!"))
+}
+
+pub(crate) fn unknown_schema(name: &str) -> QueryError {
+    QueryError::catalog(format_args!("Schema with name {name} does not exist!"))
+}
+
+pub(crate) fn unknown_table(name: &str) -> QueryError {
+    QueryError::catalog(format_args!("Table with name {name} does not exist!"))
+}
+
+/// A table's name in a plan: its name, and the snapshot if it is an older one.
+pub(crate) fn versioned_name(table: &str, version: SnapshotId) -> String {
+    format!("{table}{VERSION_MARK}{version}")
+}
+
+/// The parts of [`versioned_name`].
+pub(crate) fn split_version(name: &str) -> (&str, Option<SnapshotId>) {
+    match name.split_once(VERSION_MARK) {
+        Some((table, version)) => (table, version.parse().ok().map(SnapshotId)),
+        None => (name, None),
+    }
+}
+
+/// Gives every name of `node` its one spelling and every table its full name.
+///
+/// # Errors
+/// `Catalog Error` for a table that does not exist, `Binder Error` for a bad version.
+pub(crate) fn resolve<N: Visit + VisitMut>(node: &mut N, catalog: &Catalog, defaults: &Defaults) -> Result<Spelling> {
+    let mut collector = Collector {
+        catalog,
+        defaults,
+        ctes: HashSet::new(),
+        spelling: Spelling::default(),
+        aliases: Vec::new(),
+        fields: Vec::new(),
+    };
+    if let ControlFlow::Break(error) = Visit::visit(node, &mut collector) {
+        return Err(error);
+    }
+    let Collector { ctes, mut spelling, aliases, fields, .. } = collector;
+    for name in aliases.iter().chain(&fields) {
+        spelling.define(name);
+    }
+    let mut rewriter = Rewriter { catalog, defaults, ctes: &ctes, spelling: &spelling };
+    match VisitMut::visit(node, &mut rewriter) {
+        ControlFlow::Break(error) => Err(error),
+        ControlFlow::Continue(()) => Ok(spelling),
+    }
+}
+
+/// First walk: what names there are. Columns of tables decide spellings, then aliases, then fields of structs.
+struct Collector<'a> {
+    catalog: &'a Catalog,
+    defaults: &'a Defaults,
+    ctes: HashSet<String>,
+    spelling: Spelling,
+    aliases: Vec<String>,
+    fields: Vec<String>,
+}
+
+impl Collector<'_> {
+    fn alias(&mut self, alias: &TableAlias) {
+        self.aliases.push(alias.name.value.clone());
+        self.aliases.extend(alias.columns.iter().map(|column| column.name.value.clone()));
+    }
+
+    fn table(&mut self, name: &ObjectName) -> Result<()> {
+        let parts = parts(name)?;
+        match find_table(self.catalog, self.defaults, &parts) {
+            Ok(Target::Table(table)) => {
+                for column in table.schema().columns() {
+                    self.spelling.define(&column.name);
+                    self.struct_fields(&column.logical_type);
+                }
+                self.aliases.push(table.name.table.clone());
+                Ok(())
+            }
+            Ok(Target::Information { .. }) => Ok(()),
+            Err(_) if parts.len() == 1 && self.ctes.contains(&folded_name(parts[0])) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn struct_fields(&mut self, ty: &LogicalType) {
+        match ty {
+            LogicalType::List(item) => self.struct_fields(item),
+            LogicalType::Struct(fields) => {
+                for (name, ty) in fields {
+                    self.fields.push(name.clone());
+                    self.struct_fields(ty);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+fn flow(result: Result<()>) -> ControlFlow<QueryError> {
+    match result {
+        Ok(()) => ControlFlow::Continue(()),
+        Err(error) => ControlFlow::Break(error),
+    }
+}
+
+impl Visitor for Collector<'_> {
+    type Break = QueryError;
+
+    fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<QueryError> {
+        for cte in query.with.iter().flat_map(|with| &with.cte_tables) {
+            self.ctes.insert(folded_name(&cte.alias.name.value));
+            self.alias(&cte.alias);
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<QueryError> {
+        for item in &select.projection {
+            if let SelectItem::ExprWithAlias { alias, .. } = item {
+                self.aliases.push(alias.value.clone());
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<QueryError> {
+        if let Some(alias) = factor_alias(factor) {
+            self.alias(alias);
+        }
+        match factor {
+            TableFactor::Table { name, args: None, .. } => flow(self.table(name)),
+            _ => ControlFlow::Continue(()),
+        }
+    }
+}
+
+fn factor_alias(factor: &TableFactor) -> Option<&TableAlias> {
+    match factor {
+        TableFactor::Table { alias, .. }
+        | TableFactor::Derived { alias, .. }
+        | TableFactor::TableFunction { alias, .. }
+        | TableFactor::Function { alias, .. }
+        | TableFactor::UNNEST { alias, .. }
+        | TableFactor::NestedJoin { alias, .. }
+        | TableFactor::Pivot { alias, .. }
+        | TableFactor::Unpivot { alias, .. } => alias.as_ref(),
+        _ => None,
+    }
+}
+
+fn factor_alias_mut(factor: &mut TableFactor) -> Option<&mut TableAlias> {
+    match factor {
+        TableFactor::Table { alias, .. }
+        | TableFactor::Derived { alias, .. }
+        | TableFactor::TableFunction { alias, .. }
+        | TableFactor::Function { alias, .. }
+        | TableFactor::UNNEST { alias, .. }
+        | TableFactor::NestedJoin { alias, .. }
+        | TableFactor::Pivot { alias, .. }
+        | TableFactor::Unpivot { alias, .. } => alias.as_mut(),
+        _ => None,
+    }
+}
+
+/// Second walk: every identifier gets its spelling, every table its full name.
+struct Rewriter<'a> {
+    catalog: &'a Catalog,
+    defaults: &'a Defaults,
+    ctes: &'a HashSet<String>,
+    spelling: &'a Spelling,
+}
+
+impl Rewriter<'_> {
+    fn ident(&self, ident: &mut Ident) {
+        ident.value = self.spelling.of(&ident.value);
+    }
+
+    fn object(&self, name: &mut ObjectName) {
+        for part in &mut name.0 {
+            if let ObjectNamePart::Identifier(ident) = part {
+                self.ident(ident);
+            }
+        }
+    }
+
+    fn alias(&self, alias: &mut TableAlias) {
+        self.ident(&mut alias.name);
+        for column in &mut alias.columns {
+            self.ident(&mut column.name);
+        }
+    }
+
+    fn wildcard(&self, options: &mut WildcardAdditionalOptions) {
+        match &mut options.opt_exclude {
+            Some(ExcludeSelectItem::Single(name)) => self.object(name),
+            Some(ExcludeSelectItem::Multiple(names)) => names.iter_mut().for_each(|name| self.object(name)),
+            None => {}
+        }
+        for element in options.opt_replace.iter_mut().flat_map(|replace| &mut replace.items) {
+            self.ident(&mut element.column_name);
+        }
+    }
+
+    fn table(
+        &self,
+        name: &mut ObjectName,
+        version: &mut Option<TableVersion>,
+        alias: &mut Option<TableAlias>,
+    ) -> Result<()> {
+        let version = version.take().map(|version| snapshot_id(&version)).transpose()?;
+        let parts = parts(name)?;
+        let target = match find_table(self.catalog, self.defaults, &parts) {
+            // A CTE hides a table of the same name.
+            _ if parts.len() == 1 && self.ctes.contains(&folded_name(parts[0])) && version.is_none() => {
+                self.object(name);
+                return Ok(());
+            }
+            found => found?,
+        };
+        let (database, schema, table) = match &target {
+            Target::Table(table) => {
+                let name = &table.name;
+                (name.database.as_str(), name.schema.as_str(), name.table.as_str())
+            }
+            Target::Information { database, table } => (database.as_str(), INFORMATION_SCHEMA, table.as_str()),
+        };
+        let table = self.spelling.of(table);
+        let planned = version.map_or_else(|| table.clone(), |version| versioned_name(&table, version));
+        if version.is_some() && alias.is_none() {
+            *alias = Some(TableAlias { explicit: true, name: Ident::new(table), columns: Vec::new(), at: None });
+        }
+        let full = [self.spelling.of(database), self.spelling.of(schema), planned];
+        *name = ObjectName::from(full.map(Ident::new).to_vec());
+        Ok(())
+    }
+}
+
+/// The snapshot that `AT (VERSION => n)` or `VERSION AS OF n` names.
+fn snapshot_id(version: &TableVersion) -> Result<SnapshotId> {
+    let number = match version {
+        TableVersion::VersionAsOf(expr) => expr,
+        TableVersion::Function(Expr::Function(function)) => at_version(function)?,
+        TableVersion::TimestampAsOf(_) | TableVersion::ForSystemTimeAsOf(_) => {
+            return Err(QueryError::not_implemented("time travel by timestamp is not supported yet"));
+        }
+        other => return Err(QueryError::not_implemented(format_args!("{other} is not supported"))),
+    };
+    let Expr::Value(ValueWithSpan { value: Value::Number(digits, _), .. }) = number else {
+        return Err(QueryError::binder(format_args!("a table version is a whole number, not {number}")));
+    };
+    digits
+        .parse()
+        .map(SnapshotId)
+        .map_err(|_| QueryError::binder(format_args!("a table version is a whole number, not {digits}")))
+}
+
+fn at_version(function: &Function) -> Result<&Expr> {
+    let bad = || QueryError::binder(format_args!("expected AT (VERSION => n), found {function}"));
+    let FunctionArguments::List(list) = &function.args else {
+        return Err(bad());
+    };
+    let [argument] = list.args.as_slice() else {
+        return Err(bad());
+    };
+    let (name, value) = match argument {
+        FunctionArg::Named { name, arg: FunctionArgExpr::Expr(value), .. } => (name.value.clone(), value),
+        FunctionArg::ExprNamed { name, arg: FunctionArgExpr::Expr(value), .. } => (name.to_string(), value),
+        _ => return Err(bad()),
+    };
+    match (folded_name(&function.name.to_string()).as_str(), folded_name(&name).as_str()) {
+        ("at", "version") => Ok(value),
+        ("at", "timestamp") => Err(QueryError::not_implemented("time travel by timestamp is not supported yet")),
+        _ => Err(bad()),
+    }
+}
+
+impl VisitorMut for Rewriter<'_> {
+    type Break = QueryError;
+
+    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<QueryError> {
+        for cte in query.with.iter_mut().flat_map(|with| &mut with.cte_tables) {
+            self.alias(&mut cte.alias);
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<QueryError> {
+        for item in &mut select.projection {
+            match item {
+                SelectItem::ExprWithAlias { alias, .. } => self.ident(alias),
+                SelectItem::Wildcard(options) => self.wildcard(options),
+                SelectItem::QualifiedWildcard(kind, options) => {
+                    if let SelectItemQualifiedWildcardKind::ObjectName(name) = kind {
+                        self.object(name);
+                    }
+                    self.wildcard(options);
+                }
+                SelectItem::UnnamedExpr(_) | SelectItem::ExprWithAliases { .. } => {}
+            }
+        }
+        for join in select.from.iter_mut().flat_map(|from| &mut from.joins) {
+            if let Some(JoinConstraint::Using(columns)) = constraint_mut(&mut join.join_operator) {
+                columns.iter_mut().for_each(|column| self.object(column));
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<QueryError> {
+        if let Some(alias) = factor_alias_mut(factor) {
+            self.alias(alias);
+        }
+        match factor {
+            TableFactor::Table { name, alias, args: None, version, .. } => flow(self.table(name, version, alias)),
+            TableFactor::Table { version: Some(version), .. } => {
+                flow(Err(QueryError::binder(format_args!("only tables have versions: {version}"))))
+            }
+            TableFactor::NestedJoin { table_with_joins, .. } => {
+                for join in &mut table_with_joins.joins {
+                    if let Some(JoinConstraint::Using(columns)) = constraint_mut(&mut join.join_operator) {
+                        columns.iter_mut().for_each(|column| self.object(column));
+                    }
+                }
+                ControlFlow::Continue(())
+            }
+            _ => ControlFlow::Continue(()),
+        }
+    }
+
+    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<QueryError> {
+        match expr {
+            Expr::Identifier(ident) => self.ident(ident),
+            Expr::CompoundIdentifier(idents) => idents.iter_mut().for_each(|ident| self.ident(ident)),
+            Expr::QualifiedWildcard(name, _) => self.object(name),
+            _ => {}
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+fn constraint_mut(operator: &mut JoinOperator) -> Option<&mut JoinConstraint> {
+    match operator {
+        JoinOperator::Join(constraint)
+        | JoinOperator::Inner(constraint)
+        | JoinOperator::Left(constraint)
+        | JoinOperator::LeftOuter(constraint)
+        | JoinOperator::Right(constraint)
+        | JoinOperator::RightOuter(constraint)
+        | JoinOperator::FullOuter(constraint)
+        | JoinOperator::CrossJoin(constraint)
+        | JoinOperator::Semi(constraint)
+        | JoinOperator::LeftSemi(constraint)
+        | JoinOperator::RightSemi(constraint)
+        | JoinOperator::Anti(constraint)
+        | JoinOperator::LeftAnti(constraint)
+        | JoinOperator::RightAnti(constraint) => Some(constraint),
+        _ => None,
+    }
+}

@@ -1,0 +1,177 @@
+//! One partition of a scan: takes units from the queue all partitions share, reads each off the async threads.
+//!
+//! **Invariants**
+//! 1. Every unit is read by exactly one partition; whichever is idle takes the next one, so that no core waits while units are left.
+//! 2. Storage is read and filters are evaluated on blocking threads only, one unit at a time per partition: what a
+//!    stalled consumer holds in memory is at most one unit per partition.
+//! 3. A dropped stream reads nothing more; at most the unit under way is finished.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use datafusion::arrow::array::RecordBatch;
+use datafusion::error::{DataFusionError, Result};
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr_common::physical_expr::{snapshot_generation, snapshot_physical_expr};
+use datafusion::physical_optimizer::pruning::PruningPredicate;
+use datafusion::physical_plan::metrics::{BaselineMetrics, Count, ExecutionPlanMetricsSet, MetricBuilder, Time};
+use futures::Stream;
+use siltstone_storage::ScanUnit;
+
+use crate::access_plan::AccessPlan;
+use crate::pruning::{ZoneMaps, may_match, pruner};
+
+/// Progress that the partitions of one execution share.
+#[derive(Debug, Default)]
+pub(crate) struct Progress {
+    next_unit: AtomicUsize,
+    rows_sent: AtomicUsize,
+}
+
+/// What EXPLAIN ANALYZE shows of a partition.
+pub(crate) struct ScanMetrics {
+    baseline: BaselineMetrics,
+    units_read: Count,
+    units_pruned_dynamic: Count,
+    rows_read: Count,
+    bytes_read: Count,
+    read_time: Time,
+}
+
+impl ScanMetrics {
+    pub(crate) fn new(set: &ExecutionPlanMetricsSet, partition: usize) -> Self {
+        Self {
+            baseline: BaselineMetrics::new(set, partition),
+            units_read: MetricBuilder::new(set).counter("units_read", partition),
+            units_pruned_dynamic: MetricBuilder::new(set).counter("units_pruned_dynamic", partition),
+            rows_read: MetricBuilder::new(set).counter("rows_read", partition),
+            bytes_read: MetricBuilder::new(set).counter("bytes_read", partition),
+            read_time: MetricBuilder::new(set).subset_time("read_time", partition),
+        }
+    }
+}
+
+/// Everything one partition needs.
+pub(crate) struct PartitionScan {
+    pub(crate) plan: Arc<AccessPlan>,
+    pub(crate) progress: Arc<Progress>,
+    pub(crate) dynamic: Option<DynamicFilter>,
+    pub(crate) metrics: ScanMetrics,
+    pub(crate) batch_rows: usize,
+}
+
+impl PartitionScan {
+    /// The partition's batches, each of at most `batch_rows` rows.
+    pub(crate) fn stream(self) -> impl Stream<Item = Result<RecordBatch>> + Send {
+        let state = (self, Sliced::default());
+        futures::stream::try_unfold(state, |(mut scan, mut sliced)| async move {
+            let batch = scan.next(&mut sliced).await?;
+            Ok(batch.map(|batch| (batch, (scan, sliced))))
+        })
+    }
+
+    async fn next(&mut self, sliced: &mut Sliced) -> Result<Option<RecordBatch>> {
+        loop {
+            if self.limit_reached() {
+                return Ok(None);
+            }
+            if let Some(batch) = sliced.next(self.batch_rows) {
+                self.progress.rows_sent.fetch_add(batch.num_rows(), Ordering::Relaxed);
+                self.metrics.baseline.output_rows().add(batch.num_rows());
+                return Ok(Some(batch));
+            }
+            let Some(unit) = self.take_unit() else {
+                self.metrics.baseline.done();
+                return Ok(None);
+            };
+            if self.is_pruned(&unit)? {
+                self.metrics.units_pruned_dynamic.add(1);
+                continue;
+            }
+            *sliced = Sliced::new(self.read(unit).await?);
+        }
+    }
+
+    fn limit_reached(&self) -> bool {
+        self.plan.limit_rows().is_some_and(|limit| self.progress.rows_sent.load(Ordering::Relaxed) >= limit)
+    }
+
+    fn take_unit(&self) -> Option<ScanUnit> {
+        let i = self.progress.next_unit.fetch_add(1, Ordering::Relaxed);
+        self.plan.units().get(i).cloned()
+    }
+
+    fn is_pruned(&mut self, unit: &ScanUnit) -> Result<bool> {
+        match &mut self.dynamic {
+            Some(filter) => filter.excludes(&self.plan, unit),
+            None => Ok(false),
+        }
+    }
+
+    async fn read(&self, unit: ScanUnit) -> Result<Option<RecordBatch>> {
+        self.metrics.units_read.add(1);
+        self.metrics.rows_read.add(unit.rows());
+        self.metrics.bytes_read.add(usize::try_from(self.plan.unit_bytes(&unit)).unwrap_or(usize::MAX));
+        let timer = self.metrics.read_time.clone();
+        let plan = Arc::clone(&self.plan);
+        let job = tokio::task::spawn_blocking(move || {
+            let _timed = timer.timer();
+            plan.read(&unit)
+        });
+        job.await.map_err(|error| DataFusionError::ExecutionJoin(Box::new(error)))?
+    }
+}
+
+/// A batch being handed out in slices.
+#[derive(Default)]
+struct Sliced {
+    batch: Option<RecordBatch>,
+    offset: usize,
+}
+
+impl Sliced {
+    fn new(batch: Option<RecordBatch>) -> Self {
+        Self { batch, offset: 0 }
+    }
+
+    fn next(&mut self, rows_max: usize) -> Option<RecordBatch> {
+        let batch = self.batch.as_ref()?;
+        let rows = rows_max.min(batch.num_rows() - self.offset);
+        let slice = batch.slice(self.offset, rows);
+        self.offset += rows;
+        if self.offset == batch.num_rows() {
+            self.batch = None;
+        }
+        (rows > 0).then_some(slice)
+    }
+}
+
+/// A filter that the operators above tighten while the query runs (a top-k's bound, a join's keys).
+#[derive(Clone, Debug)]
+pub(crate) struct DynamicFilter {
+    expr: Arc<dyn PhysicalExpr>,
+    generation: u64,
+    pruner: Option<Arc<PruningPredicate>>,
+}
+
+impl DynamicFilter {
+    /// A filter on the columns the scan returns.
+    pub(crate) fn new(expr: Arc<dyn PhysicalExpr>) -> Self {
+        Self { expr, generation: 0, pruner: None }
+    }
+
+    /// Whether the filter, as it is now, proves that the unit has no row it lets through.
+    fn excludes(&mut self, plan: &AccessPlan, unit: &ScanUnit) -> Result<bool> {
+        let generation = snapshot_generation(&self.expr);
+        if generation != self.generation {
+            let now = snapshot_physical_expr(Arc::clone(&self.expr))?;
+            self.pruner = pruner(&now, plan.schema());
+            self.generation = generation;
+        }
+        let Some(pruner) = &self.pruner else {
+            return Ok(false);
+        };
+        let zone_maps = ZoneMaps { columns: plan.table_columns(), units: std::slice::from_ref(unit) };
+        Ok(may_match(pruner, &zone_maps) == [false])
+    }
+}

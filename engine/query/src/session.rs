@@ -1,0 +1,234 @@
+//! The session of a request: its names and settings, the shared limits, and how a query is planned and run under them.
+//!
+//! **Invariants**
+//! 1. All queries of an engine share one memory pool and one spill folder; past the pool they spill, past that they fail as `Exhausted`.
+//! 2. A query sees exactly one snapshot, pinned until its stream is dropped.
+//! 3. No plan that changes anything, or reads a file, gets as far as being executed here.
+
+use std::sync::Arc;
+
+use datafusion::arrow::array::timezone::Tz;
+use datafusion::arrow::array::{RecordBatch, RecordBatchOptions};
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
+use datafusion::execution::memory_pool::FairSpillPool;
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::execution::session_state::SessionStateBuilder;
+use datafusion::execution::{
+    FunctionRegistry, SendableRecordBatchStream, SessionState, SessionStateDefaults, TaskContext,
+};
+use datafusion::logical_expr::planner::ExprPlanner;
+use datafusion::physical_plan::{ExecutionPlan, execute_stream};
+use datafusion::prelude::{SQLOptions, SessionConfig};
+use datafusion::sql::parser::Statement as PlannerStatement;
+use datafusion::sql::sqlparser::ast::Statement;
+use futures::StreamExt;
+use siltstone_storage::{Commit, Engine, Snapshot, folded_name};
+
+use crate::catalog::{Databases, Scope};
+use crate::error::Result;
+use crate::functions::arithmetic::Division;
+use crate::functions::session::{SessionFacts, functions};
+use crate::names::{Defaults, Spelling, resolve};
+use crate::output_names::OutputNames;
+use crate::types::LakeTypes;
+use crate::{Output, OutputKind, QueryError, QueryOptions, SessionSettings};
+
+/// Rows of a batch between operators: small enough for caches, large enough to amortise the calls.
+const BATCH_ROWS: usize = 8192;
+/// The time zone of sessions that name none.
+const TIMEZONE_DEFAULT: &str = "UTC";
+
+/// What all sessions of an engine share.
+pub(crate) struct Core {
+    pub(crate) engine: Engine,
+    pub(crate) options: QueryOptions,
+    template: SessionState,
+}
+
+impl Core {
+    pub(crate) fn new(engine: Engine, options: QueryOptions) -> Result<Self> {
+        let disk =
+            DiskManagerBuilder::default().with_mode(DiskManagerMode::Directories(vec![options.spill_folder.clone()]));
+        let runtime = RuntimeEnvBuilder::new()
+            .with_memory_pool(Arc::new(FairSpillPool::new(options.memory_bytes)))
+            .with_disk_manager_builder(disk)
+            .build_arc()?;
+        let mut config = SessionConfig::new()
+            .with_target_partitions(options.parallelism.max(1))
+            .with_batch_size(BATCH_ROWS)
+            .with_create_default_catalog_and_schema(false)
+            .with_information_schema(false);
+        let parser = &mut config.options_mut().sql_parser;
+        parser.enable_ident_normalization = false;
+        parser.parse_float_as_decimal = true;
+        parser.default_null_ordering = "nulls_last".to_owned();
+        let mut planners: Vec<Arc<dyn ExprPlanner>> = vec![Arc::new(Division)];
+        planners.extend(SessionStateDefaults::default_expr_planners());
+        let table_functions = SessionStateDefaults::default_table_functions();
+        let template = SessionStateBuilder::new()
+            .with_config(config)
+            .with_runtime_env(runtime)
+            .with_expr_planners(planners)
+            .with_type_planner(Arc::new(LakeTypes))
+            .with_scalar_functions(SessionStateDefaults::default_scalar_functions())
+            .with_higher_order_functions(SessionStateDefaults::default_higher_order_functions())
+            .with_aggregate_functions(SessionStateDefaults::default_aggregate_functions())
+            .with_window_functions(SessionStateDefaults::default_window_functions())
+            .with_table_function_list(table_functions)
+            .build();
+        Ok(Self { engine, options, template })
+    }
+}
+
+/// The names and settings of one request.
+pub(crate) struct Session {
+    pub(crate) core: Arc<Core>,
+    pub(crate) defaults: Defaults,
+    pub(crate) timezone: String,
+    pub(crate) read_only: bool,
+}
+
+/// A query ready to run.
+pub(crate) struct PlannedQuery {
+    pub(crate) plan: Arc<dyn ExecutionPlan>,
+    /// Its columns under the names the user sees.
+    pub(crate) schema: SchemaRef,
+    pub(crate) task: Arc<TaskContext>,
+}
+
+impl PlannedQuery {
+    /// Starts it.
+    pub(crate) fn execute(self) -> Result<SendableRecordBatchStream> {
+        Ok(execute_stream(self.plan, self.task)?)
+    }
+}
+
+impl Session {
+    /// # Errors
+    /// `Catalog Error` if the request's database or schema does not exist.
+    pub(crate) fn new(core: Arc<Core>, settings: SessionSettings) -> Result<Self> {
+        let options = &core.options;
+        let defaults = Defaults {
+            database: settings.database.unwrap_or_else(|| options.default_database.clone()),
+            schema: settings.schema.unwrap_or_else(|| options.default_schema.clone()),
+        };
+        let timezone = settings.timezone.unwrap_or_else(|| TIMEZONE_DEFAULT.to_owned());
+        let mut session =
+            Self { core, defaults: defaults.clone(), timezone: String::new(), read_only: settings.read_only };
+        session.set_timezone(&timezone)?;
+        session.set_defaults(defaults)?;
+        Ok(session)
+    }
+
+    pub(crate) fn set_timezone(&mut self, name: &str) -> Result<()> {
+        if name.parse::<Tz>().is_err() {
+            return Err(QueryError::not_implemented(format_args!("Unknown TimeZone '{name}'")));
+        }
+        self.timezone = name.to_owned();
+        Ok(())
+    }
+
+    /// Makes an existing schema the home of unqualified names, under its stored spelling.
+    pub(crate) fn set_defaults(&mut self, defaults: Defaults) -> Result<()> {
+        let snapshot = self.core.engine.snapshot();
+        let database = snapshot
+            .catalog()
+            .database(&defaults.database)
+            .ok_or_else(|| crate::names::unknown_database(&defaults.database))?;
+        let schema = database.schema(&defaults.schema).ok_or_else(|| crate::names::unknown_schema(&defaults.schema))?;
+        self.defaults = Defaults { database: database.name().to_owned(), schema: schema.name().to_owned() };
+        Ok(())
+    }
+
+    /// # Errors
+    /// If the session or the database may only be read.
+    pub(crate) fn check_writable(&self, database: &str) -> Result<()> {
+        if self.read_only {
+            return Err(QueryError::invalid_input("Cannot execute this statement: the session is read-only"));
+        }
+        let folded = folded_name(database);
+        if self.core.options.read_only_databases.iter().any(|name| folded_name(name) == folded) {
+            return Err(QueryError::invalid_input(format_args!(
+                "Cannot execute this statement on database \"{database}\" which is attached in read-only mode!"
+            )));
+        }
+        Ok(())
+    }
+
+    /// Plans a SELECT or EXPLAIN on a snapshot.
+    pub(crate) async fn plan(&self, snapshot: Snapshot, mut statement: Statement) -> Result<PlannedQuery> {
+        let names = match &mut statement {
+            Statement::Query(query) => OutputNames::prepare(query),
+            _ => OutputNames::default(),
+        };
+        let spelling = resolve(&mut statement, snapshot.catalog(), &self.defaults)?;
+        let scope = Arc::new(Scope { snapshot, spelling });
+        let state = self.state(&scope);
+        let logical = state.statement_to_plan(PlannerStatement::Statement(Box::new(statement))).await?;
+        let only_queries = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
+        only_queries.verify_plan(&logical)?;
+        let plan = state.create_physical_plan(&logical).await?;
+        let schema = names.apply(&plan.schema(), &scope.spelling);
+        Ok(PlannedQuery { plan, schema, task: state.task_ctx() })
+    }
+
+    /// A planner state without any table, for constant expressions.
+    pub(crate) fn constant_state(&self) -> SessionState {
+        let snapshot = self.core.engine.snapshot();
+        self.state(&Arc::new(Scope { snapshot, spelling: Spelling::default() }))
+    }
+
+    fn state(&self, scope: &Arc<Scope>) -> SessionState {
+        let mut state = self.core.template.clone();
+        state.register_catalog_list(Arc::new(Databases(Arc::clone(scope))));
+        let options = state.config_mut().options_mut();
+        options.catalog.default_catalog.clone_from(&self.defaults.database);
+        options.catalog.default_schema.clone_from(&self.defaults.schema);
+        options.execution.time_zone = Some(self.timezone.clone());
+        let facts =
+            SessionFacts { database: &self.defaults.database, schema: &self.defaults.schema, timezone: &self.timezone };
+        let mut overrides: Vec<_> = functions(&facts);
+        if self.timezone != TIMEZONE_DEFAULT {
+            // Functions that keep the session's zone take it when they are registered.
+            let config = Arc::clone(state.config_options());
+            overrides.extend(
+                state.scalar_functions().values().filter_map(|function| function.inner().with_updated_config(&config)),
+            );
+        }
+        for function in overrides {
+            // Replacing a function of the same name is the point; a state's registry never refuses.
+            let _replaced = state.register_udf(Arc::new(function));
+        }
+        state.mark_start_execution();
+        state
+    }
+
+    /// Commits, without blocking the async threads.
+    pub(crate) async fn commit(&self, commit: Commit) -> siltstone_storage::Result<()> {
+        let (sender, receiver) = tokio::sync::oneshot::channel();
+        self.core.engine.submit(commit, move |outcome| {
+            // The statement may have been cancelled; the commit stands all the same.
+            let _unheard = sender.send(outcome);
+        });
+        match receiver.await {
+            Ok(outcome) => outcome.map(|_| ()),
+            Err(_) => Err(siltstone_storage::Error::new(
+                siltstone_storage::ErrorKind::Unavailable,
+                "the engine stopped before it answered; the commit may have been made",
+            )),
+        }
+    }
+}
+
+/// A running query as what leaves the crate: batches under the names of `schema`.
+pub(crate) fn output(planned: PlannedQuery) -> Result<Output> {
+    let schema = Arc::clone(&planned.schema);
+    let renamed = Arc::clone(&schema);
+    let batches = planned.execute()?.map(move |batch| {
+        let batch = batch?;
+        let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+        Ok(RecordBatch::try_new_with_options(Arc::clone(&renamed), batch.columns().to_vec(), &options)?)
+    });
+    Ok(Output { schema, kind: OutputKind::Rows, batches: Box::pin(batches) })
+}

@@ -1,0 +1,183 @@
+//! One statement: a query goes to DataFusion, a change to storage, a setting to the session; all else is refused by name.
+//!
+//! **Invariants**
+//! 1. The list of what is accepted is closed: a statement not named here never runs.
+//! 2. Nothing in SQL reads or writes a file.
+
+use std::sync::Arc;
+
+use datafusion::arrow::array::{Int64Array, RecordBatch};
+use datafusion::arrow::datatypes::{DataType, Field, Schema};
+use datafusion::sql::sqlparser::ast::{
+    DescribeAlias, Expr, ObjectName, Set, SetExpr, Statement, Use, Value, ValueWithSpan,
+};
+use futures::StreamExt;
+use siltstone_storage::folded_name;
+
+use crate::error::Result;
+use crate::names::{Defaults, parts};
+use crate::session::{Session, output};
+use crate::{Output, OutputKind, QueryError};
+
+/// Runs one statement.
+pub(crate) async fn run(session: &mut Session, statement: Statement) -> Result<Output> {
+    match statement {
+        Statement::Query(query) => {
+            check_is_query(&query.body)?;
+            select(session, Statement::Query(query)).await
+        }
+        Statement::Explain { describe_alias, statement, analyze, .. } if describe_alias != DescribeAlias::Explain => {
+            if analyze {
+                return Err(QueryError::parser("DESCRIBE takes no ANALYZE"));
+            }
+            crate::show::describe_query(session, *statement).await
+        }
+        Statement::Explain { statement: ref explained, .. } => {
+            match explained.as_ref() {
+                Statement::Query(query) => check_is_query(&query.body)?,
+                other => return Err(unsupported(other, "EXPLAIN of ")),
+            }
+            select(session, statement).await
+        }
+        Statement::ExplainTable { table_name, .. } => crate::show::describe_table(session, &table_name),
+        Statement::ShowTables { .. } => crate::show::tables(session),
+        Statement::ShowDatabases { .. } => crate::show::databases(session),
+        Statement::ShowSchemas { .. } => crate::show::schemas(session),
+        Statement::ShowVariable { variable } => crate::show::variable(session, &variable),
+        Statement::Set(set) => set_variable(session, set),
+        Statement::Use(name) => use_schema(session, name),
+        Statement::Insert(insert) => crate::dml::insert(session, insert).await,
+        Statement::CreateTable(create) => crate::ddl::create_table(session, create).await,
+        Statement::CreateSchema { .. }
+        | Statement::CreateDatabase { .. }
+        | Statement::Drop { .. }
+        | Statement::AlterTable(_) => crate::ddl::run(session, statement).await,
+        other => Err(unsupported(&other, "")),
+    }
+}
+
+async fn select(session: &Session, statement: Statement) -> Result<Output> {
+    let planned = session.plan(session.core.engine.snapshot(), statement).await?;
+    output(planned)
+}
+
+/// A query may syntactically hold an INSERT or UPDATE, and a SELECT an INTO.
+pub(crate) fn check_is_query(body: &SetExpr) -> Result<()> {
+    match body {
+        SetExpr::Select(select) if select.into.is_some() => {
+            Err(QueryError::not_implemented("SELECT INTO is not supported; use CREATE TABLE AS"))
+        }
+        SetExpr::Select(_) | SetExpr::Values(_) | SetExpr::Table(_) => Ok(()),
+        SetExpr::Query(query) => check_is_query(&query.body),
+        SetExpr::SetOperation { left, right, .. } => check_is_query(left).and_then(|()| check_is_query(right)),
+        SetExpr::Insert(inner) | SetExpr::Update(inner) | SetExpr::Delete(inner) | SetExpr::Merge(inner) => {
+            Err(unsupported(inner, "WITH before "))
+        }
+    }
+}
+
+/// Names the statement by its first words.
+fn unsupported(statement: &Statement, prefix: &str) -> QueryError {
+    let text = statement.to_string();
+    let words: Vec<&str> =
+        text.split_whitespace().take_while(|word| word.chars().all(|c| c.is_ascii_uppercase())).take(3).collect();
+    QueryError::not_implemented(format_args!("{prefix}{} statements are not supported yet", words.join(" ")))
+}
+
+fn set_variable(session: &mut Session, set: Set) -> Result<Output> {
+    match set {
+        Set::SingleAssignment { variable, values, .. } => {
+            let name = folded_name(&variable.to_string());
+            let [value] = values.as_slice() else {
+                return Err(QueryError::binder(format_args!("SET {name} takes one value")));
+            };
+            assign(session, &name, &literal(value)?)?;
+        }
+        Set::SetTimeZone { value, .. } => assign(session, "timezone", &literal(&value)?)?,
+        other => return Err(QueryError::not_implemented(format_args!("{other} is not supported"))),
+    }
+    Ok(success())
+}
+
+fn assign(session: &mut Session, name: &str, value: &str) -> Result<()> {
+    match name {
+        "timezone" => session.set_timezone(value),
+        "schema" | "search_path" => {
+            let names: Vec<&str> = value.split('.').collect();
+            go_to(session, &names)
+        }
+        _ => Err(QueryError::catalog(format_args!("unrecognized configuration parameter \"{name}\""))),
+    }
+}
+
+fn literal(expr: &Expr) -> Result<String> {
+    match expr {
+        Expr::Value(ValueWithSpan {
+            value: Value::SingleQuotedString(text) | Value::DoubleQuotedString(text), ..
+        }) => Ok(text.clone()),
+        Expr::Value(value) => Ok(value.value.to_string()),
+        Expr::Identifier(ident) => Ok(ident.value.clone()),
+        Expr::CompoundIdentifier(idents) => {
+            Ok(idents.iter().map(|ident| ident.value.as_str()).collect::<Vec<_>>().join("."))
+        }
+        other => Err(QueryError::binder(format_args!("a setting takes a constant, not {other}"))),
+    }
+}
+
+fn use_schema(session: &mut Session, name: Use) -> Result<Output> {
+    let target: &ObjectName = match &name {
+        Use::Object(name) | Use::Database(name) | Use::Schema(name) | Use::Catalog(name) => name,
+        other => return Err(QueryError::not_implemented(format_args!("{other} is not supported"))),
+    };
+    go_to(session, &parts(target)?)?;
+    Ok(success())
+}
+
+/// `USE x`: a schema of the current database, else a database; or both.
+fn go_to(session: &mut Session, names: &[&str]) -> Result<()> {
+    let current = session.defaults.database.clone();
+    let defaults = match names {
+        [database, schema] => Defaults { database: (*database).to_owned(), schema: (*schema).to_owned() },
+        [name] => {
+            let snapshot = session.core.engine.snapshot();
+            let is_schema = snapshot.catalog().database(&current).is_some_and(|found| found.schema(name).is_some());
+            if is_schema {
+                Defaults { database: current, schema: (*name).to_owned() }
+            } else {
+                let schema = session.core.options.default_schema.clone();
+                Defaults { database: (*name).to_owned(), schema }
+            }
+        }
+        _ => return Err(QueryError::binder("expected a schema, a database, or database.schema")),
+    };
+    session.set_defaults(defaults)
+}
+
+/// The result of SET and USE: an empty `Success` column.
+fn success() -> Output {
+    empty(Field::new("Success", DataType::Boolean, true))
+}
+
+/// The result of DDL: an empty `Count` column.
+pub(crate) fn changed_nothing() -> Output {
+    empty(Field::new("Count", DataType::Int64, true))
+}
+
+fn empty(field: Field) -> Output {
+    let schema = Arc::new(Schema::new(vec![field]));
+    Output { schema, kind: OutputKind::Nothing, batches: Box::pin(futures::stream::empty()) }
+}
+
+/// The result of DML: one row, the number of rows changed.
+pub(crate) fn changed(rows: usize) -> Result<Output> {
+    let schema = Arc::new(Schema::new(vec![Field::new("Count", DataType::Int64, true)]));
+    let count = i64::try_from(rows).map_err(QueryError::internal)?;
+    let batch = RecordBatch::try_new(Arc::clone(&schema), vec![Arc::new(Int64Array::from(vec![count]))])?;
+    Ok(Output { kind: OutputKind::Count, ..one_batch(batch) })
+}
+
+/// A result that is there already.
+pub(crate) fn one_batch(batch: RecordBatch) -> Output {
+    let schema = batch.schema();
+    Output { schema, kind: OutputKind::Rows, batches: futures::stream::iter([Ok(batch)]).boxed() }
+}
