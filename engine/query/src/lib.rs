@@ -149,3 +149,6 @@ impl QueryEngine {
         statement::run(&mut session, last).await
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -152,7 +152,11 @@ impl ExecutionPlan for ScanExec {
         if args.partition().is_some() && self.properties.partitioning.partition_count() > 1 {
             return Ok(Arc::new(Statistics::new_unknown(self.plan.schema())));
         }
-        Ok(Arc::clone(self.statistics.get_or_init(|| Arc::new(crate::statistics::statistics(&self.plan)))))
+        let statistics = self.statistics.get_or_init(|| Arc::new(crate::statistics::statistics(&self.plan)));
+        if self.dynamic.is_some() {
+            return Ok(Arc::new(statistics.as_ref().clone().to_inexact()));
+        }
+        Ok(Arc::clone(statistics))
     }
 
     fn handle_child_pushdown_result(

@@ -1,0 +1,115 @@
+//! Error texts and kinds.
+
+use super::*;
+use crate::QueryErrorKind;
+
+#[tokio::test]
+async fn errors_have_duckdbs_prefix_and_wording() {
+    // What clients match on: the prefix and the first words.
+    let lake = Lake::new();
+    lake.run("CREATE TABLE t (a INTEGER, s VARCHAR); INSERT INTO t VALUES (1, 'x')").await;
+    for (sql, start) in [
+        ("SELECT * FROM x", "Catalog Error: Table with name x does not exist!"),
+        ("SELECT * FROM nope.t", "Catalog Error: Table with name t does not exist!"),
+        ("SELECT * FROM demo.main.t", "Catalog Error: Catalog \"demo\" does not exist!"),
+        ("SELECT nope FROM t", "Binder Error: Referenced column \"nope\" not found in FROM clause!"),
+        ("SELEC 1", "Parser Error: syntax error"),
+        ("SELECT", "Parser Error: syntax error"),
+        ("", "Parser Error: "),
+        ("SELECT nope(a) FROM t", "Catalog Error: Scalar Function with name nope does not exist!"),
+        ("SELECT CAST(s AS INTEGER) FROM t", "Conversion Error: Could not convert string 'x' to INT32"),
+        ("SELECT 'x'::INTEGER", "Conversion Error: Could not convert string 'x' to INT32"),
+        ("INSERT INTO t VALUES (1)", "Binder Error: table t has 2 columns but 1 values were supplied"),
+        ("INSERT INTO t (a, b) VALUES (1, 2)", "Binder Error: Table \"t\" does not have a column with name \"b\""),
+        ("CREATE TABLE u (a INTEGER PRIMARY KEY)", "Binder Error: PRIMARY KEY is not supported yet"),
+        ("CREATE TABLE u (a INTEGER, PRIMARY KEY (a))", "Binder Error: PRIMARY KEY is not supported yet"),
+        ("CREATE TABLE u (a NOPE)", "Catalog Error: Type with name NOPE does not exist!"),
+        ("CREATE TABLE nope.u (a INTEGER)", "Catalog Error: Schema with name nope does not exist!"),
+        ("SELECT sum(s) FROM t", "Binder Error: "),
+        ("SELECT a FROM t GROUP BY s", "Binder Error: "),
+        ("SET nope = 1", "Catalog Error: unrecognized configuration parameter \"nope\""),
+        ("SET TimeZone = 'Mars/Olympus'", "Not implemented Error: Unknown TimeZone"),
+    ] {
+        let error = lake.error(sql).await;
+        assert!(error.message.starts_with(start), "{sql}: {error}");
+        assert_eq!(error.kind, QueryErrorKind::User, "{sql}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn statements_outside_the_list_never_run() {
+    // Files, other engines' statements and those of later versions are refused by name.
+    let lake = Lake::new();
+    lake.run("CREATE TABLE t (a INTEGER)").await;
+    for sql in [
+        "UPDATE t SET a = 1",
+        "DELETE FROM t",
+        "BEGIN",
+        "COMMIT",
+        "CREATE VIEW v AS SELECT 1",
+        "COPY t TO '/tmp/siltstone-never'",
+        "COPY (SELECT 1) TO '/tmp/siltstone-never'",
+        "CREATE TEMPORARY TABLE u (a INTEGER)",
+        "EXPLAIN INSERT INTO t VALUES (1)",
+        "SELECT 1 INTO u",
+        "WITH x AS (SELECT 1) INSERT INTO t SELECT * FROM x",
+        "INSERT INTO t VALUES (1) RETURNING a",
+        "ATTACH 'x.db' AS x",
+        "TRUNCATE TABLE t",
+        "INSTALL httpfs",
+    ] {
+        let error = lake.error(sql).await;
+        assert!(error.message.starts_with("Not implemented Error: "), "{sql}: {error}");
+    }
+    for sql in [
+        "SELECT * FROM '/etc/passwd'",
+        "SELECT * FROM \"/etc/passwd\"",
+        "SELECT * FROM read_csv('/etc/passwd')",
+        "CREATE EXTERNAL TABLE u STORED AS CSV LOCATION '/etc/passwd'",
+    ] {
+        let error = lake.error(sql).await;
+        assert_eq!(error.kind, QueryErrorKind::User, "{sql}: {error}");
+    }
+    assert_eq!(lake.rows("SELECT count(*) FROM t").await, ["0"]);
+}
+
+#[tokio::test]
+async fn deep_nesting_is_an_error_not_a_crash() {
+    // Parentheses, subqueries and long operator chains neither overflow the stack nor hang.
+    let lake = Lake::new();
+    let parentheses = format!("SELECT {}1{}", "(".repeat(10_000), ")".repeat(10_000));
+    assert!(lake.error(&parentheses).await.message.starts_with("Parser Error"));
+    let subqueries = format!("{}SELECT 1{}", "SELECT * FROM (".repeat(2_000), ")".repeat(2_000));
+    assert!(lake.error(&subqueries).await.message.starts_with("Parser Error"));
+    let arrays = format!("SELECT {}1{}", "[".repeat(10_000), "]".repeat(10_000));
+    assert!(lake.error(&arrays).await.message.starts_with("Parser Error"));
+    let modest = format!("SELECT {}1{}", "(".repeat(20), ")".repeat(20));
+    assert_eq!(lake.rows(&modest).await, ["1"]);
+    let chain = format!("SELECT 1{}", " + 1".repeat(1_000));
+    assert_eq!(lake.rows(&chain).await, ["1001"]);
+    let long = format!("SELECT 1{}", " + 1".repeat(50_000));
+    let _either = lake.run_with(&long, SessionSettings::default()).await;
+    let nots = format!("SELECT {} true", "NOT ".repeat(10_000));
+    assert!(lake.error(&nots).await.message.starts_with("Parser Error"));
+}
+
+#[tokio::test]
+async fn a_query_beyond_the_memory_budget_is_exhausted() {
+    // It fails with the kind that means "try later", and the engine goes on.
+    let lake = Lake::with_memory(4 << 20);
+    let error = lake
+        .error("SELECT max(s) FROM (SELECT string_agg(CAST(value AS VARCHAR), ',') AS s, value % 50000 AS g FROM generate_series(1, 3000000) GROUP BY g)")
+        .await;
+    assert_eq!(error.kind, QueryErrorKind::Exhausted, "{error}");
+    assert_eq!(lake.rows("SELECT 1").await, ["1"]);
+}
+
+#[tokio::test]
+async fn a_closed_engine_is_unavailable_for_writes() {
+    // The kind tells a client that trying elsewhere or later may help; reads go on.
+    let lake = Lake::new();
+    lake.run("CREATE TABLE t (a INTEGER); INSERT INTO t VALUES (1)").await;
+    lake.engine.close().unwrap();
+    assert_eq!(lake.error("INSERT INTO t VALUES (2)").await.kind, QueryErrorKind::Unavailable);
+    assert_eq!(lake.rows("SELECT a FROM t").await, ["1"]);
+}
