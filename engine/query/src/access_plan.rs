@@ -53,25 +53,20 @@ impl AccessPlan {
     ) -> Result<Self> {
         let projection = projection.cloned().unwrap_or_else(|| (0..columns.len()).collect());
         let schema = Arc::new(table_schema.project(&projection)?);
-        let mut units = table.units();
-        units.retain(|unit| unit.rows() > 0);
-        let units_total = units.len();
-        if let Some(pruner) = predicate.as_ref().and_then(|predicate| pruner(predicate, table_schema)) {
-            let keep = may_match(&pruner, &ZoneMaps { columns: &columns, units: &units });
-            let mut keep = keep.into_iter();
-            units.retain(|_| keep.next().unwrap_or(true));
-        }
-        if let (None, Some(limit)) = (&predicate, limit_rows) {
-            units.truncate(units_for_limit(&units, limit));
-        }
+        let all = table.units();
+        let units: Arc<[ScanUnit]> = match (&predicate, limit_rows) {
+            (Some(predicate), _) => kept_units(predicate, &columns, table_schema, all),
+            (None, Some(limit)) => all[..units_for_limit(all, limit)].into(),
+            (None, None) => all.into(),
+        };
         Ok(Self {
             table_name: table.table().name.to_string(),
             columns,
             projection,
             schema,
             predicate: predicate.map(|expr| Predicate::new(expr, table_schema)).transpose()?,
-            units: units.into(),
-            units_total,
+            units,
+            units_total: all.len(),
             limit_rows,
         })
     }
@@ -168,6 +163,22 @@ impl AccessPlan {
 
 fn short_read(table: &str) -> DataFusionError {
     DataFusionError::Internal(format!("storage returned fewer columns than asked for: table={table}"))
+}
+
+/// The units that may hold rows satisfying the predicate.
+fn kept_units(
+    predicate: &Arc<dyn PhysicalExpr>,
+    columns: &[ScanColumn],
+    table_schema: &SchemaRef,
+    all: &[ScanUnit],
+) -> Arc<[ScanUnit]> {
+    match pruner(predicate, table_schema) {
+        Some(pruner) => {
+            let keep = may_match(&pruner, &ZoneMaps { columns, units: all });
+            all.iter().zip(keep).filter(|(_, keep)| *keep).map(|(unit, _)| unit.clone()).collect()
+        }
+        None => all.into(),
+    }
 }
 
 /// How many of the first units hold `limit` rows.

@@ -28,6 +28,7 @@ use crate::{Output, QueryError};
 
 /// Runs any DDL statement but CREATE TABLE.
 pub(crate) async fn run(session: &Session, statement: Statement) -> Result<Output> {
+    let _others_wait = session.core.ddl.lock().await;
     for _ in 0..ATTEMPTS_MAX {
         let snapshot = session.core.engine.snapshot();
         let changes = decide(session, snapshot.catalog(), &statement)?;

@@ -1,14 +1,17 @@
 //! SQL text to statements: DuckDB's dialect, with time travel (`t AT (VERSION => n)`).
 //!
 //! **Invariants**
-//! 1. No text makes the parser overflow the stack: nesting is bounded before anything recursive sees it.
+//! 1. No text makes the parser, the planner or the release of a syntax tree overflow the stack: nesting and the length of
+//!    operator chains (which nest to the left) are bounded before anything recursive sees them.
 //! 2. Every construct is parsed from tokens; SQL text is never rewritten.
 
 use std::any::TypeId;
 
 use datafusion::sql::sqlparser::ast::Statement;
 use datafusion::sql::sqlparser::dialect::{Dialect, DuckDbDialect};
-use datafusion::sql::sqlparser::parser::Parser;
+use datafusion::sql::sqlparser::keywords::Keyword;
+use datafusion::sql::sqlparser::parser::{Parser, ParserError};
+use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
 
 use crate::QueryError;
 use crate::error::{Result, from_parser};
@@ -16,6 +19,8 @@ use crate::error::{Result, from_parser};
 /// Deepest nesting of parentheses, subqueries and the like. Generated SQL stays far below it; each level costs the parser
 /// and the planner some kilobytes of stack.
 const NESTING_MAX: usize = 64;
+/// Most operators in one expression outside parentheses and lists, set operations and joins included.
+const CHAIN_MAX: usize = 500;
 /// Longest statement text. Larger than any generated INSERT worth sending as SQL.
 const SQL_BYTES_MAX: usize = 64 << 20;
 
@@ -92,13 +97,57 @@ pub(crate) fn parse(sql: &str) -> Result<Vec<Statement>> {
         return Err(QueryError::parser(format_args!("statement longer than {SQL_BYTES_MAX} bytes")));
     }
     let dialect = LakeDialect { duckdb: DuckDbDialect {} };
+    let tokens = Tokenizer::new(&dialect, sql)
+        .tokenize_with_location()
+        .map_err(|error| from_parser(&ParserError::TokenizerError(error.to_string())))?;
+    check_chains(&tokens)?;
     let statements = Parser::new(&dialect)
         .with_recursion_limit(NESTING_MAX)
-        .try_with_sql(sql)
-        .and_then(|mut parser| parser.parse_statements())
+        .with_tokens_with_locations(tokens)
+        .parse_statements()
         .map_err(|error| from_parser(&error))?;
     if statements.is_empty() {
         return Err(QueryError::parser("there is no statement"));
     }
     Ok(statements)
+}
+
+/// Refuses chains of operators that would make a deep tree.
+fn check_chains(tokens: &[TokenWithSpan]) -> Result<()> {
+    let mut outer: Vec<usize> = Vec::new();
+    let mut chain = 0;
+    for token in tokens {
+        match &token.token {
+            Token::LParen | Token::LBracket | Token::LBrace => outer.push(std::mem::take(&mut chain)),
+            Token::RParen | Token::RBracket | Token::RBrace => chain = outer.pop().unwrap_or(0),
+            Token::Comma | Token::SemiColon => chain = 0,
+            Token::Word(word) => match word.keyword {
+                Keyword::CASE => outer.push(std::mem::take(&mut chain)),
+                Keyword::END => chain = outer.pop().unwrap_or(0),
+                // The branches of a CASE are a list.
+                Keyword::WHEN | Keyword::THEN | Keyword::ELSE => chain = 0,
+                Keyword::AND
+                | Keyword::OR
+                | Keyword::NOT
+                | Keyword::UNION
+                | Keyword::INTERSECT
+                | Keyword::EXCEPT
+                | Keyword::JOIN
+                | Keyword::IS
+                | Keyword::COLLATE => chain += 1,
+                _ => {}
+            },
+            Token::Number(..)
+            | Token::SingleQuotedString(_)
+            | Token::EscapedStringLiteral(_)
+            | Token::Whitespace(_)
+            | Token::Period
+            | Token::EOF => {}
+            _ => chain += 1,
+        }
+        if chain > CHAIN_MAX || outer.len() > NESTING_MAX {
+            return Err(QueryError::parser("the statement is nested too deeply"));
+        }
+    }
+    Ok(())
 }

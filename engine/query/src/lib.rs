@@ -42,6 +42,7 @@ mod statistics;
 mod table_provider;
 mod types;
 mod value;
+mod yielding;
 
 /// Limits and defaults of SQL.
 #[derive(Clone, Debug)]

@@ -121,11 +121,19 @@ fn prepare_select(select: &mut Select) -> Vec<Item> {
         };
         let first = seen.insert(folded_name(name));
         let beside_wildcard = has_wildcard && matches!(item, Item::Column(_));
-        if !first || beside_wildcard {
+        if !first || beside_wildcard || is_operator(select_item) {
             hide(select_item, name, i);
         }
     }
     items
+}
+
+/// DataFusion leaves casts out of its names, so two different expressions of operators may get the same one.
+fn is_operator(item: &SelectItem) -> bool {
+    matches!(
+        item,
+        SelectItem::UnnamedExpr(Expr::BinaryOp { .. } | Expr::UnaryOp { .. } | Expr::Cast { .. } | Expr::Nested(_))
+    )
 }
 
 fn hide(item: &mut SelectItem, name: &str, position: usize) {

@@ -32,6 +32,7 @@ use crate::functions::session::{SessionFacts, functions};
 use crate::names::{Defaults, Spelling, resolve};
 use crate::output_names::OutputNames;
 use crate::types::LakeTypes;
+use crate::yielding::YieldingJoins;
 use crate::{Output, OutputKind, QueryError, QueryOptions, SessionSettings};
 
 /// Rows of a batch between operators: small enough for caches, large enough to amortise the calls.
@@ -43,6 +44,8 @@ const TIMEZONE_DEFAULT: &str = "UTC";
 pub(crate) struct Core {
     pub(crate) engine: Engine,
     pub(crate) options: QueryOptions,
+    /// Held while DDL is decided and committed, so that statements do not make each other start over.
+    pub(crate) ddl: tokio::sync::Mutex<()>,
     template: SessionState,
 }
 
@@ -70,6 +73,7 @@ impl Core {
             .with_config(config)
             .with_runtime_env(runtime)
             .with_expr_planners(planners)
+            .with_physical_optimizer_rule(Arc::new(YieldingJoins))
             .with_type_planner(Arc::new(LakeTypes))
             .with_scalar_functions(SessionStateDefaults::default_scalar_functions())
             .with_higher_order_functions(SessionStateDefaults::default_higher_order_functions())
@@ -77,7 +81,7 @@ impl Core {
             .with_window_functions(SessionStateDefaults::default_window_functions())
             .with_table_function_list(table_functions)
             .build();
-        Ok(Self { engine, options, template })
+        Ok(Self { engine, options, ddl: tokio::sync::Mutex::new(()), template })
     }
 }
 
