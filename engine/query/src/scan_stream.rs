@@ -6,10 +6,13 @@
 //!    stalled consumer holds in memory is at most one unit per partition.
 //! 3. A dropped stream reads nothing more; at most the unit under way is finished.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions};
+use datafusion::arrow::buffer::Buffer;
+use datafusion::arrow::datatypes::DataType;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr_common::physical_expr::{snapshot_generation, snapshot_physical_expr};
@@ -20,6 +23,9 @@ use siltstone_storage::ScanUnit;
 
 use crate::access_plan::AccessPlan;
 use crate::pruning::{ZoneMaps, may_match, pruner};
+
+/// Bytes of text that the slices of a unit may share; past it each gets a copy of its own.
+const SHARED_BYTES_MAX: usize = 256 << 10;
 
 /// Progress that the partitions of one execution share.
 #[derive(Debug, Default)]
@@ -63,19 +69,19 @@ pub(crate) struct PartitionScan {
 impl PartitionScan {
     /// The partition's batches, each of at most `batch_rows` rows.
     pub(crate) fn stream(self) -> impl Stream<Item = Result<RecordBatch>> + Send {
-        let state = (self, Sliced::default());
-        futures::stream::try_unfold(state, |(mut scan, mut sliced)| async move {
-            let batch = scan.next(&mut sliced).await?;
-            Ok(batch.map(|batch| (batch, (scan, sliced))))
+        let state = (self, VecDeque::new());
+        futures::stream::try_unfold(state, |(mut scan, mut ready)| async move {
+            let batch = scan.next(&mut ready).await?;
+            Ok(batch.map(|batch| (batch, (scan, ready))))
         })
     }
 
-    async fn next(&mut self, sliced: &mut Sliced) -> Result<Option<RecordBatch>> {
+    async fn next(&mut self, ready: &mut VecDeque<RecordBatch>) -> Result<Option<RecordBatch>> {
         loop {
             if self.limit_reached() {
                 return Ok(None);
             }
-            if let Some(batch) = sliced.next(self.batch_rows) {
+            if let Some(batch) = ready.pop_front() {
                 self.progress.rows_sent.fetch_add(batch.num_rows(), Ordering::Relaxed);
                 self.metrics.baseline.output_rows().add(batch.num_rows());
                 return Ok(Some(batch));
@@ -88,7 +94,7 @@ impl PartitionScan {
                 self.metrics.units_pruned_dynamic.add(1);
                 continue;
             }
-            *sliced = Sliced::new(self.read(unit).await?);
+            *ready = self.read(unit).await?;
         }
     }
 
@@ -108,42 +114,53 @@ impl PartitionScan {
         }
     }
 
-    async fn read(&self, unit: ScanUnit) -> Result<Option<RecordBatch>> {
+    async fn read(&self, unit: ScanUnit) -> Result<VecDeque<RecordBatch>> {
         self.metrics.units_read.add(1);
         self.metrics.rows_read.add(unit.rows());
         self.metrics.bytes_read.add(usize::try_from(self.plan.unit_bytes(&unit)).unwrap_or(usize::MAX));
         let timer = self.metrics.read_time.clone();
         let plan = Arc::clone(&self.plan);
+        let batch_rows = self.batch_rows;
         let job = tokio::task::spawn_blocking(move || {
             let _timed = timer.timer();
-            plan.read(&unit)
+            Ok(plan.read(&unit)?.map(|batch| slices(&batch, batch_rows)).unwrap_or_default())
         });
         job.await.map_err(|error| DataFusionError::ExecutionJoin(Box::new(error)))?
     }
 }
 
-/// A batch being handed out in slices.
-#[derive(Default)]
-struct Sliced {
-    batch: Option<RecordBatch>,
-    offset: usize,
+/// Cuts a unit's rows into batches of at most `rows_max`.
+fn slices(batch: &RecordBatch, rows_max: usize) -> VecDeque<RecordBatch> {
+    let rows = batch.num_rows();
+    let starts = (0..rows).step_by(rows_max.max(1));
+    starts.map(|start| compacted(batch.slice(start, rows_max.min(rows - start)), rows)).collect()
 }
 
-impl Sliced {
-    fn new(batch: Option<RecordBatch>) -> Self {
-        Self { batch, offset: 0 }
+/// A slice of views that keeps only its own bytes, if the unit's are many: operators that hold batches (sorts, joins) count
+/// and keep the memory of a whole unit for each slice otherwise.
+fn compacted(slice: RecordBatch, unit_rows: usize) -> RecordBatch {
+    if slice.num_rows() == unit_rows {
+        return slice;
     }
+    let columns: Vec<ArrayRef> = slice
+        .columns()
+        .iter()
+        .map(|column| match column.data_type() {
+            DataType::Utf8View if is_large(column.as_string_view().data_buffers()) => {
+                Arc::new(column.as_string_view().gc()) as ArrayRef
+            }
+            DataType::BinaryView if is_large(column.as_binary_view().data_buffers()) => {
+                Arc::new(column.as_binary_view().gc())
+            }
+            _ => Arc::clone(column),
+        })
+        .collect();
+    let options = RecordBatchOptions::new().with_row_count(Some(slice.num_rows()));
+    RecordBatch::try_new_with_options(slice.schema(), columns, &options).unwrap_or(slice)
+}
 
-    fn next(&mut self, rows_max: usize) -> Option<RecordBatch> {
-        let batch = self.batch.as_ref()?;
-        let rows = rows_max.min(batch.num_rows() - self.offset);
-        let slice = batch.slice(self.offset, rows);
-        self.offset += rows;
-        if self.offset == batch.num_rows() {
-            self.batch = None;
-        }
-        (rows > 0).then_some(slice)
-    }
+fn is_large(buffers: &[Buffer]) -> bool {
+    buffers.iter().map(Buffer::len).sum::<usize>() > SHARED_BYTES_MAX
 }
 
 /// A filter that the operators above tighten while the query runs (a top-k's bound, a join's keys).

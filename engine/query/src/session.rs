@@ -37,6 +37,8 @@ use crate::{Output, OutputKind, QueryError, QueryOptions, SessionSettings};
 
 /// Rows of a batch between operators: small enough for caches, large enough to amortise the calls.
 const BATCH_ROWS: usize = 8192;
+/// Most bytes a sort sets aside for merging what it spilled; small budgets set aside less.
+const SORT_MERGE_BYTES_MAX: usize = 10 << 20;
 /// The time zone of sessions that name none.
 const TIMEZONE_DEFAULT: &str = "UTC";
 
@@ -62,6 +64,8 @@ impl Core {
             .with_batch_size(BATCH_ROWS)
             .with_create_default_catalog_and_schema(false)
             .with_information_schema(false);
+        let execution = &mut config.options_mut().execution;
+        execution.sort_spill_reservation_bytes = (options.memory_bytes / 32).min(SORT_MERGE_BYTES_MAX);
         let parser = &mut config.options_mut().sql_parser;
         parser.enable_ident_normalization = false;
         parser.parse_float_as_decimal = true;

@@ -12,7 +12,7 @@ async fn flushed(rows: usize) -> Lake {
     let lake = Lake::with_options(256 << 20, Options { row_group_rows: 1_000, ..Options::default() });
     lake.run(&format!(
         "CREATE TABLE t AS SELECT value AS n, value % 10 AS k, 'row ' || lpad(CAST(value AS VARCHAR), 8, '0') AS s, \
-         CASE WHEN value % 7 = 0 THEN NULL ELSE value END AS v FROM generate_series(1, {rows})"
+         CASE WHEN value % 7 = 0 THEN NULL ELSE value END AS v FROM generate_series(1, {rows}) ORDER BY value"
     ))
     .await;
     lake.engine.flush().unwrap();
@@ -208,7 +208,7 @@ async fn a_dropped_query_stops() {
     let lake = flushed(50_000).await;
     let mut output = lake
         .query
-        .run("SELECT count(*) FROM t a, t b, t c WHERE a.n + b.n + c.n = 7", SessionSettings::default())
+        .run("SELECT count(*) FROM t a JOIN t b ON a.k = b.k JOIN t c ON b.k = c.k", SessionSettings::default())
         .await
         .unwrap();
     let answer = tokio::time::timeout(Duration::from_millis(300), output.batches.next()).await;
@@ -233,16 +233,4 @@ async fn small_queries_are_quick() {
     times.sort();
     eprintln!("median of a one-row query: {:?}", times[25]);
     assert!(times[25] < Duration::from_millis(50), "{:?}", times[25]);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn sorting_more_than_memory_spills() {
-    // A sort several times the budget succeeds through the spill folder.
-    let lake = Lake::with_memory(64 << 20);
-    lake.run("CREATE TABLE t (n BIGINT, s VARCHAR)").await;
-    for _ in 0..6 {
-        lake.run("INSERT INTO t SELECT value, repeat('x', 100) || value FROM generate_series(1, 100000)").await;
-    }
-    let answer = lake.run("SELECT s, n FROM t ORDER BY s DESC").await;
-    assert_eq!(answer.batches.iter().map(RecordBatch::num_rows).sum::<usize>(), 600_000);
 }
