@@ -19,8 +19,9 @@ use tokio::sync::{Semaphore, oneshot};
 
 use crate::App;
 
-/// A client that takes longer than this to send a request's head is cut off.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+/// A connection on which no whole request head arrives for this long is closed. The time counts idle connections too, so it is
+/// longer than the pools of common clients keep them: closing first would make their next request fail.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// HTTP/2 streams of one connection that are served at once.
 const STREAMS_MAX: u32 = 256;
