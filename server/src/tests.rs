@@ -52,6 +52,7 @@ fn open(folder: &Path, config: &Config) -> State {
         default_database: config.default_catalog.clone(),
         default_schema: config.default_schema.clone(),
         read_only_databases: vec![system::DATABASE.to_owned()],
+        hidden_tables: system::hidden_tables(),
         memory_bytes: 64 << 20,
         spill_folder: folder.join("spill"),
         parallelism: 2,

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use datafusion::catalog::{CatalogProvider, CatalogProviderList, SchemaProvider, TableProvider};
 use datafusion::error::{DataFusionError, Result};
-use siltstone_storage::{Snapshot, folded_name};
+use siltstone_storage::{Snapshot, TableName, folded_name, same_name};
 
 use crate::information_schema;
 use crate::names::{INFORMATION_SCHEMA, Spelling, split_version};
@@ -20,6 +20,8 @@ use crate::table_provider::SnapshotTable;
 pub(crate) struct Scope {
     pub(crate) snapshot: Snapshot,
     pub(crate) spelling: Spelling,
+    /// Tables whose rows are not for SQL.
+    pub(crate) hidden: Arc<[TableName]>,
 }
 
 /// All databases of the snapshot.
@@ -73,17 +75,31 @@ struct Tables {
     schema: String,
 }
 
+impl Tables {
+    fn is_hidden(&self, table: &str) -> bool {
+        self.scope.hidden.iter().any(|hidden| {
+            same_name(&hidden.database, &self.database)
+                && same_name(&hidden.schema, &self.schema)
+                && same_name(&hidden.table, table)
+        })
+    }
+}
+
 #[async_trait]
 impl SchemaProvider for Tables {
     fn table_names(&self) -> Vec<String> {
         let catalog = self.scope.snapshot.catalog();
         let schema = catalog.database(&self.database).and_then(|database| database.schema(&self.schema));
         let ids = schema.into_iter().flat_map(|schema| schema.tables());
-        ids.filter_map(|id| catalog.table_by_id(id)).map(|table| table.name.table.clone()).collect()
+        let tables = ids.filter_map(|id| catalog.table_by_id(id)).map(|table| &table.name.table);
+        tables.filter(|table| !self.is_hidden(table)).cloned().collect()
     }
 
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
         let (name, version) = split_version(name);
+        if self.is_hidden(name) {
+            return Ok(None);
+        }
         let snapshot = &self.scope.snapshot;
         let Some(table) = snapshot.catalog().table(&self.database, &self.schema, name) else {
             return Ok(None);
@@ -100,7 +116,7 @@ impl SchemaProvider for Tables {
 
     fn table_exist(&self, name: &str) -> bool {
         let (name, _) = split_version(name);
-        self.scope.snapshot.catalog().table(&self.database, &self.schema, name).is_some()
+        !self.is_hidden(name) && self.scope.snapshot.catalog().table(&self.database, &self.schema, name).is_some()
     }
 }
 

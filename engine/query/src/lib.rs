@@ -18,7 +18,7 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use futures::{Stream, StreamExt};
-use siltstone_storage::Engine;
+use siltstone_storage::{Engine, TableName};
 
 mod access_plan;
 mod cast;
@@ -53,6 +53,8 @@ pub struct QueryOptions {
     pub default_schema: String,
     /// Databases that SQL may read but not change (`system`).
     pub read_only_databases: Vec<String>,
+    /// Tables whose rows no statement sees: to SQL they do not exist.
+    pub hidden_tables: Vec<TableName>,
     /// Memory of all queries together, in bytes; past it they spill.
     pub memory_bytes: usize,
     /// Where they spill.

@@ -23,7 +23,7 @@ use datafusion::prelude::{SQLOptions, SessionConfig};
 use datafusion::sql::parser::Statement as PlannerStatement;
 use datafusion::sql::sqlparser::ast::Statement;
 use futures::StreamExt;
-use siltstone_storage::{Commit, Engine, Snapshot, folded_name};
+use siltstone_storage::{Commit, Engine, Snapshot, TableName, folded_name};
 
 use crate::catalog::{Databases, Scope};
 use crate::error::Result;
@@ -48,6 +48,8 @@ pub(crate) struct Core {
     pub(crate) options: QueryOptions,
     /// Held while DDL is decided and committed, so that statements do not make each other start over.
     pub(crate) ddl: tokio::sync::Mutex<()>,
+    /// [`QueryOptions::hidden_tables`], shared with every statement's scope.
+    pub(crate) hidden: Arc<[TableName]>,
     template: SessionState,
 }
 
@@ -85,7 +87,13 @@ impl Core {
             .with_window_functions(SessionStateDefaults::default_window_functions())
             .with_table_function_list(table_functions)
             .build();
-        Ok(Self { engine, options, ddl: tokio::sync::Mutex::new(()), template })
+        Ok(Self {
+            hidden: options.hidden_tables.clone().into(),
+            engine,
+            options,
+            ddl: tokio::sync::Mutex::new(()),
+            template,
+        })
     }
 }
 
@@ -171,7 +179,7 @@ impl Session {
             _ => OutputNames::default(),
         };
         let spelling = resolve(&mut statement, snapshot.catalog(), &self.defaults)?;
-        let scope = Arc::new(Scope { snapshot, spelling });
+        let scope = Arc::new(Scope { snapshot, spelling, hidden: Arc::clone(&self.core.hidden) });
         let state = self.state(&scope);
         let logical = state.statement_to_plan(PlannerStatement::Statement(Box::new(statement))).await?;
         let only_queries = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
@@ -184,7 +192,7 @@ impl Session {
     /// A planner state without any table, for constant expressions.
     pub(crate) fn constant_state(&self) -> SessionState {
         let snapshot = self.core.engine.snapshot();
-        self.state(&Arc::new(Scope { snapshot, spelling: Spelling::default() }))
+        self.state(&Arc::new(Scope { snapshot, spelling: Spelling::default(), hidden: Arc::clone(&self.core.hidden) }))
     }
 
     fn state(&self, scope: &Arc<Scope>) -> SessionState {

@@ -114,6 +114,7 @@ fn state(config: Config, engine: Engine, queries: &Runtime, cores: usize) -> Res
         default_database: config.default_catalog.clone(),
         default_schema: config.default_schema.clone(),
         read_only_databases: vec![system::DATABASE.to_owned()],
+        hidden_tables: system::hidden_tables(),
         memory_bytes: config.query_memory_bytes,
         spill_folder: config.spill_folder(),
         parallelism: or_cores(config.query_parallelism, cores),

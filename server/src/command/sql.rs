@@ -42,6 +42,7 @@ pub fn run(flags: &ArgMatches) -> Result<(), Failed> {
         default_database: config.default_catalog.clone(),
         default_schema: config.default_schema.clone(),
         read_only_databases: vec![system::DATABASE.to_owned()],
+        hidden_tables: system::hidden_tables(),
         memory_bytes: config.query_memory_bytes,
         spill_folder: config.spill_folder(),
         parallelism: std::thread::available_parallelism().map_or(1, usize::from),

@@ -60,6 +60,7 @@ impl Lake {
                 default_database: "lake".to_owned(),
                 default_schema: "main".to_owned(),
                 read_only_databases: vec!["system".to_owned()],
+                hidden_tables: Vec::new(),
                 memory_bytes,
                 spill_folder: folder.path().join("spill"),
                 parallelism: 2,
