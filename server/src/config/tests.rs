@@ -91,3 +91,16 @@ fn sizes_have_units() {
     assert_eq!(config.stream.decoded_bytes_max, 3 << 20);
     assert_eq!(config.append, BodyLimits { wire_bytes_max: 4096, decoded_bytes_max: 4096 });
 }
+
+#[test]
+fn every_setting_is_in_the_manual() {
+    // Proves that the manual's table names each key, flag and variable.
+    let manual = include_str!("../../../docs/operating.md");
+    for setting in SETTINGS {
+        let (flag, variable) = (format!("`--{}`", setting.flag), format!("`{}`", setting.variable()));
+        let row = manual.lines().find(|line| line.starts_with('|') && line.contains(&flag));
+        let row = row.unwrap_or_else(|| panic!("{flag} is not in the manual"));
+        assert!(row.contains(&variable), "{variable}: {row}");
+        assert!(!setting.in_file || row.starts_with(&format!("| `{}`", setting.key)), "{}: {row}", setting.key);
+    }
+}

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
 use serde_json::Value;
-use siltstone_ingest::{BodyError, CaseTwins, Fractions, Framing, Policy, UnknownFields};
+use siltstone_ingest::{BodyError, CaseTwins, Fractions, Framing, Policy};
 use siltstone_storage::{TableName, same_name};
 
 use super::reply::Fault;
@@ -89,11 +89,7 @@ pub fn lower(settings: &Config, head: &Parts, body: Bytes) -> Result<Lowered, Fa
 fn policy(settings: &Config) -> Arc<Policy> {
     Arc::new(Policy {
         fractions: Fractions::Round,
-        unknown_fields: match settings.stream_unknown_columns {
-            UnknownFields::Add => UnknownFields::Add,
-            UnknownFields::Ignore => UnknownFields::Ignore,
-            UnknownFields::Reject => UnknownFields::Reject,
-        },
+        unknown_fields: settings.stream_unknown_columns,
         case_twins: CaseTwins::Reject,
         nan_tokens: true,
         rows_max: settings.stream_rows_max,
