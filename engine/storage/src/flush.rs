@@ -53,17 +53,31 @@ pub(crate) fn flush(shared: &Shared) -> Result<()> {
         catalog: sealed.catalog.as_ref().clone(),
     };
     manifest.segments.retain(|segment| sealed.catalog.table_by_id(segment.table).is_some());
-    let written = write_tables(shared, &sealed, &mut manifest.next_segment);
+    let published = write_tables(shared, &sealed, &mut manifest.next_segment).and_then(|written| {
+        manifest.segments.extend(written.iter().map(|segment| segment.entry.clone()));
+        store::publish(shared.disk.as_ref(), &manifest).map(|()| written)
+    });
     // Ids of files that may exist are not given again, whatever became of the files.
     flusher.manifest.next_segment = manifest.next_segment;
-    let written = written?;
-    manifest.segments.extend(written.iter().map(|segment| segment.entry.clone()));
-    store::publish(shared.disk.as_ref(), &manifest)?;
+    let written = match published {
+        Ok(written) => written,
+        Err(error) => return Err(abandon(shared, &flusher.manifest, error)),
+    };
     flusher.manifest = manifest;
     install(shared, &sealed, written)?;
     sweep(shared.disk.as_ref(), &flusher.manifest)?;
     shared.counters.flush_done();
     Ok(())
+}
+
+/// Gives back the space of a flush that found the disk full, or trying again would only fill it further. After any other failure
+/// nothing is touched: the new manifest may be the one that stands after a restart.
+fn abandon(shared: &Shared, standing: &Manifest, error: Error) -> Error {
+    if error.kind() == ErrorKind::Exhausted {
+        // What cannot be removed now is swept by the next flush; the cause is what matters to the caller.
+        drop(sweep(shared.disk.as_ref(), standing));
+    }
+    error
 }
 
 /// Freezes what is in memory; `None` if the manifest already says everything.

@@ -234,3 +234,26 @@ fn a_full_memtable_pushes_back() {
     }
     assert_eq!(current(&engine, table).len(), 100_000);
 }
+
+/// A flush that finds the disk full loses nothing, gives its space back however often it is tried, and succeeds once there is room.
+#[test]
+fn a_full_disk_stops_a_flush_cleanly() {
+    let disk = SimDisk::new(12);
+    let engine = open(&disk);
+    let table = create(&engine);
+    append(&engine, table, 0..2_000);
+    let room = 1 << 30;
+    disk.set_capacity(Some(room));
+    let taken = room - disk.free_bytes().unwrap();
+    disk.set_capacity(Some(taken + 9_000));
+    for _ in 0..5 {
+        assert_eq!(engine.flush().unwrap_err().kind(), ErrorKind::Exhausted);
+        assert_eq!(disk.list("segments").unwrap(), [""; 0]);
+    }
+    assert_eq!(current(&engine, table), (0..2_000).collect::<Vec<_>>());
+    disk.set_capacity(None);
+    engine.flush().unwrap();
+    assert_eq!(engine.metrics().segment_rows, 2_000);
+    drop(engine);
+    assert_eq!(current(&open(&disk), table), (0..2_000).collect::<Vec<_>>());
+}
