@@ -24,7 +24,11 @@ pub(crate) fn constant(session: &Session, expr: &Expr, ty: &LogicalType) -> Resu
     }
     let state = session.constant_state();
     let empty = DFSchema::empty();
+    let mut expr = expr.clone();
+    crate::literals::make_explicit(&mut expr)?;
     let planned = state.create_logical_expr_from_sql_expr(ExprWithAlias { expr: expr.clone(), alias: None }, &empty)?;
+    let zone = session.zone()?;
+    let planned = crate::conversions::planned(planned, &empty, zone)?;
     let varies = planned.exists(|part| {
         Ok(match part {
             PlannedExpr::ScalarFunction(function) => function.func.signature().volatility != Volatility::Immutable,
@@ -38,6 +42,6 @@ pub(crate) fn constant(session: &Session, expr: &Expr, ty: &LogicalType) -> Resu
     let physical = state.create_physical_expr(planned, &empty)?;
     let options = RecordBatchOptions::new().with_row_count(Some(1));
     let row = RecordBatch::try_new_with_options(Arc::new(Schema::empty()), Vec::new(), &options)?;
-    let array = crate::cast::to_column(&physical.evaluate(&row)?.into_array(1)?, ty)?;
+    let array = crate::cast::to_column(&physical.evaluate(&row)?.into_array(1)?, ty, zone)?;
     Ok(crate::value::value(ty, &array, 0))
 }

@@ -7,6 +7,7 @@
 
 use std::sync::Arc;
 
+use datafusion::arrow::array::timezone::Tz;
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use datafusion::arrow::compute::concat;
 use datafusion::arrow::datatypes::DataType;
@@ -137,11 +138,12 @@ impl RowTarget<'_> {
         self.check_absent_columns()?;
         let budget = MemoryConsumer::new("commit").register(&planned.task.runtime_env().memory_pool);
         let mut pending = Pending { budget, batches: Vec::new(), bytes: 0 };
+        let zone = planned.zone;
         let mut stream = planned.execute()?;
         while let Some(batch) = stream.next().await {
             let batch = batch?;
             if batch.num_rows() > 0 {
-                pending.push(self.cast(&batch)?)?;
+                pending.push(self.cast(&batch, zone)?)?;
             }
         }
         pending.into_changes(self.id, self.columns)
@@ -161,12 +163,12 @@ impl RowTarget<'_> {
         }
     }
 
-    fn cast(&self, batch: &RecordBatch) -> Result<Vec<ArrayRef>> {
+    fn cast(&self, batch: &RecordBatch, zone: Tz) -> Result<Vec<ArrayRef>> {
         self.columns
             .iter()
             .zip(batch.columns())
             .map(|(column, array)| {
-                let array = crate::cast::to_column(array, &column.logical_type)?;
+                let array = crate::cast::to_column(array, &column.logical_type, zone)?;
                 if !column.nullable && array.null_count() > 0 {
                     return Err(not_null(column));
                 }

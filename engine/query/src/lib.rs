@@ -3,7 +3,7 @@
 //! It takes SQL text and gives a stream of Arrow batches. It knows no HTTP, and no files but the spill folder.
 //!
 //! A statement goes through `dialect` (text to syntax tree), `statement` (what is it?), and then one of three ways:
-//! queries through `names` (spellings), `catalog` (names to tables of one snapshot), DataFusion's planner,
+//! queries through `literals` (their types), `names` (spellings), `catalog` (names to tables of one snapshot), DataFusion's planner,
 //! `table_provider` → `access_plan` → `scan_exec` → `scan_stream`; changes through `ddl` and `dml` into storage commits;
 //! settings into the `session`.
 //!
@@ -24,12 +24,14 @@ mod access_plan;
 mod cast;
 mod catalog;
 mod constant;
+mod conversions;
 mod ddl;
 mod dialect;
 mod dml;
 mod error;
 mod functions;
 mod information_schema;
+mod literals;
 mod names;
 mod output_names;
 mod pruning;
@@ -40,6 +42,7 @@ mod show;
 mod statement;
 mod statistics;
 mod table_provider;
+mod text;
 mod types;
 mod value;
 mod yielding;

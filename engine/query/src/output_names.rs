@@ -1,11 +1,12 @@
 //! Names of result columns as DuckDB gives them, duplicates included.
 //!
-//! DataFusion names expressions its own way and refuses two output columns of one name. So the outermost SELECT is
-//! prepared before planning (a repeated name gets a hidden alias), and the result's schema is renamed afterwards.
+//! DataFusion names expressions its own way and refuses two output columns of one name. So each SELECT is prepared before
+//! planning (a repeated name gets a hidden alias), and the result's schema is renamed afterwards.
 //!
 //! **Invariants**: only names change, never the number, order or type of columns.
 
 use std::collections::HashSet;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::{Field, Schema, SchemaRef};
@@ -39,6 +40,8 @@ impl OutputNames {
     pub(crate) fn prepare(query: &mut Query) -> Self {
         let mut names = None;
         prepare_body(&mut query.body, &mut names);
+        // Nothing in it fails.
+        let _never_broken = VisitMut::visit(query, &mut Nested);
         Self { items: names.unwrap_or_default() }
     }
 
@@ -83,6 +86,20 @@ impl OutputNames {
     }
 }
 
+/// Hides repeated names inside subqueries, too. The outermost SELECT has none left.
+struct Nested;
+
+impl VisitorMut for Nested {
+    type Break = std::convert::Infallible;
+
+    fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<Self::Break> {
+        let items: Vec<Item> = select.projection.iter().map(item).collect();
+        // A column beside a wildcard keeps its name: the wildcard may leave it out.
+        hide_repeated(select, &items, false);
+        ControlFlow::Continue(())
+    }
+}
+
 /// A name without the mark of a hidden alias.
 fn visible(name: &str) -> &str {
     name.split(HIDDEN).next().unwrap_or(name)
@@ -114,26 +131,37 @@ fn prepare_select(select: &mut Select) -> Vec<Item> {
     }
     let items: Vec<Item> = select.projection.iter().map(item).collect();
     let has_wildcard = items.iter().any(|item| matches!(item, Item::Wildcard));
+    hide_repeated(select, &items, has_wildcard);
+    items
+}
+
+fn hide_repeated(select: &mut Select, items: &[Item], hide_columns: bool) {
     let mut seen = HashSet::new();
-    for (i, (select_item, item)) in select.projection.iter_mut().zip(&items).enumerate() {
+    for (i, (select_item, item)) in select.projection.iter_mut().zip(items).enumerate() {
         let (Item::Named(name) | Item::Column(name)) = item else {
             continue;
         };
         let first = seen.insert(folded_name(name));
-        let beside_wildcard = has_wildcard && matches!(item, Item::Column(_));
-        if !first || beside_wildcard || is_operator(select_item) {
+        let beside_wildcard = hide_columns && matches!(item, Item::Column(_));
+        if !first || beside_wildcard || has_doubtful_name(select_item) {
             hide(select_item, name, i);
         }
     }
-    items
 }
 
-/// DataFusion leaves casts out of its names, so two different expressions of operators may get the same one.
-fn is_operator(item: &SelectItem) -> bool {
-    matches!(
-        item,
-        SelectItem::UnnamedExpr(Expr::BinaryOp { .. } | Expr::UnaryOp { .. } | Expr::Cast { .. } | Expr::Nested(_))
-    )
+/// DataFusion leaves casts out of its names, so two different expressions may get the same one.
+fn has_doubtful_name(item: &SelectItem) -> bool {
+    let SelectItem::UnnamedExpr(expr) = item else {
+        return false;
+    };
+    match expr {
+        Expr::BinaryOp { .. } | Expr::UnaryOp { .. } | Expr::Value(_) | Expr::Nested(_) => true,
+        _ => visit_expressions(expr, |part| match part {
+            Expr::Cast { .. } | Expr::TypedString(_) => ControlFlow::Break(()),
+            _ => ControlFlow::Continue(()),
+        })
+        .is_break(),
+    }
 }
 
 fn hide(item: &mut SelectItem, name: &str, position: usize) {

@@ -18,6 +18,9 @@ use datafusion::execution::{
     FunctionRegistry, SendableRecordBatchStream, SessionState, SessionStateDefaults, TaskContext,
 };
 use datafusion::logical_expr::planner::ExprPlanner;
+use datafusion::optimizer::AnalyzerRule;
+use datafusion::optimizer::analyzer::resolve_grouping_function::ResolveGroupingFunction;
+use datafusion::optimizer::analyzer::type_coercion::TypeCoercion;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion::prelude::{SQLOptions, SessionConfig};
 use datafusion::sql::parser::Statement as PlannerStatement;
@@ -26,6 +29,7 @@ use futures::StreamExt;
 use siltstone_storage::{Commit, Engine, Snapshot, TableName, folded_name};
 
 use crate::catalog::{Databases, Scope};
+use crate::conversions::{Conversions, Stage};
 use crate::error::Result;
 use crate::functions::arithmetic::Division;
 use crate::functions::session::{SessionFacts, functions};
@@ -72,12 +76,19 @@ impl Core {
         parser.enable_ident_normalization = false;
         parser.parse_float_as_decimal = true;
         parser.default_null_ordering = "nulls_last".to_owned();
+        let rules: Vec<Arc<dyn AnalyzerRule + Send + Sync>> = vec![
+            Arc::new(ResolveGroupingFunction::new()),
+            Arc::new(Conversions { stage: Stage::Written }),
+            Arc::new(TypeCoercion::new()),
+            Arc::new(Conversions { stage: Stage::Coerced }),
+        ];
         let mut planners: Vec<Arc<dyn ExprPlanner>> = vec![Arc::new(Division)];
         planners.extend(SessionStateDefaults::default_expr_planners());
         let table_functions = SessionStateDefaults::default_table_functions();
         let template = SessionStateBuilder::new()
             .with_config(config)
             .with_runtime_env(runtime)
+            .with_analyzer_rules(rules)
             .with_expr_planners(planners)
             .with_physical_optimizer_rule(Arc::new(YieldingJoins))
             .with_type_planner(Arc::new(LakeTypes))
@@ -110,6 +121,8 @@ pub(crate) struct PlannedQuery {
     pub(crate) plan: Arc<dyn ExecutionPlan>,
     /// Its columns under the names the user sees.
     pub(crate) schema: SchemaRef,
+    /// The session's time zone.
+    pub(crate) zone: Tz,
     pub(crate) task: Arc<TaskContext>,
 }
 
@@ -135,6 +148,14 @@ impl Session {
         session.set_timezone(&timezone)?;
         session.set_defaults(defaults)?;
         Ok(session)
+    }
+
+    /// The session's time zone.
+    ///
+    /// # Errors
+    /// None for a name that [`Self::set_timezone`] let pass.
+    pub(crate) fn zone(&self) -> Result<Tz> {
+        Ok(self.timezone.parse()?)
     }
 
     pub(crate) fn set_timezone(&mut self, name: &str) -> Result<()> {
@@ -176,8 +197,16 @@ impl Session {
     pub(crate) async fn plan(&self, snapshot: Snapshot, mut statement: Statement) -> Result<PlannedQuery> {
         let names = match &mut statement {
             Statement::Query(query) => OutputNames::prepare(query),
+            Statement::Explain { statement: explained, .. } => {
+                if let Statement::Query(query) = explained.as_mut() {
+                    // EXPLAIN has columns of its own.
+                    let _names = OutputNames::prepare(query);
+                }
+                OutputNames::default()
+            }
             _ => OutputNames::default(),
         };
+        crate::literals::make_explicit(&mut statement)?;
         let spelling = resolve(&mut statement, snapshot.catalog(), &self.defaults)?;
         let scope = Arc::new(Scope { snapshot, spelling, hidden: Arc::clone(&self.core.hidden) });
         let state = self.state(&scope);
@@ -186,7 +215,7 @@ impl Session {
         only_queries.verify_plan(&logical)?;
         let plan = state.create_physical_plan(&logical).await?;
         let schema = names.apply(&plan.schema(), &scope.spelling);
-        Ok(PlannedQuery { plan, schema, task: state.task_ctx() })
+        Ok(PlannedQuery { plan, schema, zone: self.zone()?, task: state.task_ctx() })
     }
 
     /// A planner state without any table, for constant expressions.

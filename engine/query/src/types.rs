@@ -15,7 +15,8 @@ use crate::{QueryError, QueryErrorKind};
 
 /// DuckDB's DECIMAL without arguments.
 const DECIMAL_DEFAULT: (u64, i64) = (18, 3);
-const DECIMAL_DIGITS_MAX: u64 = 38;
+/// Most digits of a DECIMAL.
+pub(crate) const DECIMAL_DIGITS_MAX: u64 = 38;
 
 /// The column type that a SQL type name means.
 ///

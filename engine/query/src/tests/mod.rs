@@ -2,6 +2,7 @@
 
 mod changes;
 mod errors;
+mod literals;
 mod names;
 mod queries;
 mod scans;

@@ -1,0 +1,156 @@
+//! Literals and VALUES lists with the types that DuckDB gives them, made explicit as casts before planning.
+//!
+//! **Invariants**
+//! 1. A number with an exponent, or with more digits than DECIMAL has, is a DOUBLE; one beyond DOUBLE is an error.
+//! 2. A column of a VALUES list has one type: typed texts (UUID, JSON) give theirs to NULLs and string literals beside
+//!    them; beside anything else they are plain text.
+
+use std::ops::ControlFlow;
+
+use datafusion::sql::sqlparser::ast::*;
+use siltstone_storage::LogicalType;
+
+use crate::QueryError;
+use crate::error::Result;
+use crate::types::{DECIMAL_DIGITS_MAX, logical_type};
+
+/// Makes the types of a statement's or an expression's literals explicit.
+///
+/// # Errors
+/// `Conversion Error` for a number that no DOUBLE holds.
+pub(crate) fn make_explicit<N: VisitMut>(node: &mut N) -> Result<()> {
+    match VisitMut::visit(node, &mut Typing) {
+        ControlFlow::Break(error) => Err(error),
+        ControlFlow::Continue(()) => Ok(()),
+    }
+}
+
+struct Typing;
+
+impl VisitorMut for Typing {
+    type Break = QueryError;
+
+    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<QueryError> {
+        type_values(&mut query.body);
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<QueryError> {
+        let Expr::Value(ValueWithSpan { value: Value::Number(text, _), .. }) = expr else {
+            return ControlFlow::Continue(());
+        };
+        if !is_double(text) {
+            return ControlFlow::Continue(());
+        }
+        let digits = text.replace('_', "");
+        match digits.parse::<f64>() {
+            Ok(number) if number.is_finite() => {
+                let literal = Expr::Value(Value::SingleQuotedString(digits).into());
+                *expr = cast(literal, DataType::Double(ExactNumberInfo::None));
+                ControlFlow::Continue(())
+            }
+            _ => ControlFlow::Break(QueryError::conversion(format_args!("{text} is out of range for DOUBLE"))),
+        }
+    }
+}
+
+fn is_double(text: &str) -> bool {
+    let has_exponent = text.contains(['e', 'E']);
+    let digits = text.bytes().skip_while(|byte| *byte == b'0').filter(u8::is_ascii_digit).count();
+    has_exponent || digits as u64 > DECIMAL_DIGITS_MAX
+}
+
+fn cast(expr: Expr, data_type: DataType) -> Expr {
+    Expr::Cast { kind: CastKind::Cast, expr: Box::new(expr), data_type, array: false, format: None }
+}
+
+fn type_values(body: &mut SetExpr) {
+    match body {
+        SetExpr::Values(values) => {
+            let width = values.rows.first().map_or(0, |row| row.content.len());
+            for column in 0..width {
+                type_column(values, column);
+            }
+        }
+        SetExpr::SetOperation { left, right, .. } => {
+            type_values(left);
+            type_values(right);
+        }
+        // A query in parentheses is visited itself.
+        _ => {}
+    }
+}
+
+/// What an entry of a VALUES list says about its column.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Entry {
+    Uuid,
+    Json,
+    /// NULL or a string literal.
+    Untyped,
+    Other,
+}
+
+/// Casts the entries of one column to a common type if some, but not all, are typed texts of one kind.
+fn type_column(values: &mut Values, column: usize) {
+    let mut kinds = values.rows.iter().filter_map(|row| row.content.get(column)).map(entry);
+    let Some(first) = kinds.next() else {
+        return;
+    };
+    let mut typed = matches!(first, Entry::Uuid | Entry::Json).then_some(first);
+    let mut uniform = true;
+    let mut plain = first == Entry::Other;
+    for kind in kinds {
+        uniform &= kind == first;
+        match kind {
+            Entry::Untyped => {}
+            Entry::Other => plain = true,
+            Entry::Uuid | Entry::Json => plain |= typed.replace(kind).is_some_and(|before| before != kind),
+        }
+    }
+    let Some(kind) = typed.filter(|_| !uniform) else {
+        return;
+    };
+    let target = match kind {
+        _ if plain => DataType::Varchar(None),
+        Entry::Uuid => DataType::Uuid,
+        _ => DataType::JSON,
+    };
+    for slot in values.rows.iter_mut().filter_map(|row| row.content.get_mut(column)) {
+        match entry(slot) {
+            Entry::Uuid | Entry::Json => retype(slot, &target),
+            Entry::Untyped if !plain => {
+                let expr = std::mem::replace(slot, Expr::Value(Value::Null.into()));
+                *slot = cast(expr, target.clone());
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Gives a typed entry another type.
+fn retype(expr: &mut Expr, target: &DataType) {
+    match expr {
+        Expr::Nested(inner) => retype(inner, target),
+        Expr::Cast { data_type, .. } | Expr::TypedString(TypedString { data_type, .. }) => {
+            data_type.clone_from(target);
+        }
+        _ => {}
+    }
+}
+
+fn entry(expr: &Expr) -> Entry {
+    match expr {
+        Expr::Nested(inner) => entry(inner),
+        Expr::Cast { data_type, .. } | Expr::TypedString(TypedString { data_type, .. }) => {
+            match logical_type(data_type) {
+                Ok(LogicalType::Uuid) => Entry::Uuid,
+                Ok(LogicalType::Json) => Entry::Json,
+                // A wrong type is the planner's to report.
+                _ => Entry::Other,
+            }
+        }
+        Expr::Value(ValueWithSpan { value: Value::Null | Value::SingleQuotedString(_), .. }) => Entry::Untyped,
+        _ => Entry::Other,
+    }
+}
