@@ -20,7 +20,7 @@ use siltstone_storage::{
 use crate::constant::constant;
 use crate::dml::{ATTEMPTS_MAX, RowTarget, conflict};
 use crate::error::Result;
-use crate::names::{Defaults, Target, find_table, parts, unknown_database, unknown_schema};
+use crate::names::{Defaults, INFORMATION_SCHEMA, Target, find_table, parts, unknown_database, unknown_schema};
 use crate::session::Session;
 use crate::statement::{changed, changed_nothing, check_is_query};
 use crate::types::logical_type;
@@ -89,7 +89,7 @@ fn create_schema(session: &Session, catalog: &Catalog, name: &ObjectName, if_not
     let (database, schema) = schema_parts(&session.defaults, &parts(name)?)?;
     session.check_writable(&database)?;
     let found = catalog.database(&database).ok_or_else(|| unknown_database(&database))?;
-    if found.schema(&schema).is_some() || folded_name(&schema) == crate::names::INFORMATION_SCHEMA {
+    if found.schema(&schema).is_some() || folded_name(&schema) == INFORMATION_SCHEMA {
         return exists(if_not_exists, "Schema", &schema);
     }
     Ok(vec![Change::CreateSchema { database, name: schema }])
@@ -296,9 +296,10 @@ async fn create_changes(
     snapshot: Snapshot,
     create: &CreateTable,
 ) -> Result<Option<(Vec<Change>, Option<usize>)>> {
-    let name = table_name(snapshot.catalog(), &session.defaults, &parts(&create.name)?)?;
+    let parts = parts(&create.name)?;
+    let name = table_name(snapshot.catalog(), &session.defaults, &parts)?;
     session.check_writable(&name.database)?;
-    let mut changes = Vec::new();
+    let mut changes = missing_schema(snapshot.catalog(), &name, &parts)?;
     if let Some(existing) = snapshot.catalog().table(&name.database, &name.schema, &name.table) {
         match (create.if_not_exists, create.or_replace) {
             (true, _) => return Ok(None),
@@ -328,7 +329,7 @@ async fn create_changes(
     Ok(Some((changes, Some(rows))))
 }
 
-/// The full name of a table to be made: its database and schema must exist.
+/// The full name of a table to be made; its database must exist.
 fn table_name(catalog: &Catalog, defaults: &Defaults, parts: &[&str]) -> Result<TableName> {
     let (database, schema, table) = match parts {
         [table] => (defaults.database.as_str(), defaults.schema.as_str(), *table),
@@ -339,11 +340,23 @@ fn table_name(catalog: &Catalog, defaults: &Defaults, parts: &[&str]) -> Result<
         [database, schema, table] => (*database, *schema, *table),
         _ => return Err(QueryError::parser(format_args!("a table name has up to three parts: {}", parts.join(".")))),
     };
-    let found = catalog.database(database).ok_or_else(|| unknown_database(database))?;
-    if found.schema(schema).is_none() {
-        return Err(unknown_schema(schema));
+    if catalog.database(database).is_none() {
+        return Err(unknown_database(database));
+    }
+    if folded_name(schema) == INFORMATION_SCHEMA {
+        return Err(QueryError::binder(format_args!("{INFORMATION_SCHEMA} cannot be changed")));
     }
     Ok(TableName::new(database, schema, table))
+}
+
+/// Makes the schema of a table named in full. A shorter name may be a slip: `schema.t` could mean a database as well.
+fn missing_schema(catalog: &Catalog, name: &TableName, parts: &[&str]) -> Result<Vec<Change>> {
+    let exists = catalog.database(&name.database).is_some_and(|database| database.schema(&name.schema).is_some());
+    match parts {
+        _ if exists => Ok(Vec::new()),
+        [_, _, _] => Ok(vec![Change::CreateSchema { database: name.database.clone(), name: name.schema.clone() }]),
+        _ => Err(unknown_schema(&name.schema)),
+    }
 }
 
 /// Columns for the result of a query; repeated names get a number, as in DuckDB.

@@ -85,6 +85,44 @@ async fn schemas_and_databases_come_and_go() {
 }
 
 #[tokio::test]
+async fn a_table_named_in_full_brings_its_schema() {
+    // In the same commit, with or without AS; a failing query leaves no schema; other names need an existing one.
+    let lake = Lake::new();
+    let before = lake.engine.snapshot().id();
+    lake.run("CREATE OR REPLACE TABLE LAKE.Fresh.t AS SELECT 1 AS a").await;
+    assert_eq!(lake.engine.snapshot().id().0, before.0 + 1);
+    lake.run("CREATE TABLE IF NOT EXISTS lake.other.t (a INTEGER); CREATE TABLE lake.FRESH.u (a INTEGER)").await;
+    assert_eq!(
+        lake.rows("SELECT table_schema, table_name FROM information_schema.tables ORDER BY ALL").await,
+        ["Fresh|t", "Fresh|u", "other|t"]
+    );
+    lake.error("CREATE TABLE lake.third.t AS SELECT CAST(a AS DATE) FROM (VALUES ('x')) AS v(a)").await;
+    for (sql, message) in [
+        ("CREATE TABLE third.t (a INTEGER)", "Catalog Error: Schema with name third does not exist!"),
+        ("CREATE TABLE nope.third.t (a INTEGER)", "Catalog Error: Catalog \"nope\" does not exist!"),
+        ("CREATE TABLE lake.Information_Schema.t (a INTEGER)", "Binder Error: information_schema cannot be changed"),
+    ] {
+        assert_eq!(lake.error(sql).await.message, message, "{sql}");
+    }
+    assert!(lake.error("CREATE TABLE system.third.t (a INTEGER)").await.message.contains("read-only"));
+    assert_eq!(lake.rows("SELECT count(*) FROM information_schema.schemata WHERE schema_name = 'third'").await, ["0"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tables_of_one_new_schema_can_be_made_at_once() {
+    // Whoever comes second finds the schema there.
+    let lake = Arc::new(Lake::new());
+    let tasks = (0..4).map(|i| {
+        let lake = Arc::clone(&lake);
+        tokio::spawn(async move { lake.run(&format!("CREATE TABLE lake.fresh.t{i} AS SELECT {i} AS a")).await })
+    });
+    for task in tasks.collect::<Vec<_>>() {
+        task.await.unwrap();
+    }
+    assert_eq!(lake.rows("SELECT count(*) FROM information_schema.tables").await, ["4"]);
+}
+
+#[tokio::test]
 async fn alter_table_changes_names_and_columns_without_touching_rows() {
     // Added columns show their default in old rows; dropped and renamed ones follow; the table itself is renamed.
     let lake = Lake::new();
