@@ -2,7 +2,7 @@
 //!
 //! **Invariants**
 //! 1. One request is under way per connection, and a reply is read whole before the next request.
-//! 2. A reply is bounded by [`REPLY_BYTES_MAX`].
+//! 2. A reply is bounded by `REPLY_BYTES_MAX`.
 //!
 //! It knows no URL, no redirect, no TLS, and no body encoding but `chunked`.
 

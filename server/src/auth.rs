@@ -2,7 +2,7 @@
 //!
 //! **Invariants**
 //! 1. Secrets are compared in constant time; what is kept of them in memory is a keyed hash.
-//! 2. argon2 runs at most once per credential and process, off the reactor, and never more than [`HASHING_MAX`] at a time.
+//! 2. argon2 runs at most once per credential and process, off the reactor, and never more than `HASHING_MAX` at a time.
 //! 3. A user with Basic credentials and an API key are the same thing: a [`Principal`] with a role.
 //! 4. Nothing here logs or returns any part of a credential.
 //!

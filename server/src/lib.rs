@@ -1,6 +1,6 @@
 //! Siltstone's server: HTTP in front of the storage engine, one folder per API dialect.
 //!
-//! A request goes from [`App::handle`] through [`routes`] to its dialect, which lowers it to an [`ingest::IngestRequest`] or a
+//! A request goes from [`App::handle`] through `routes` to its dialect, which lowers it to an [`ingest::IngestRequest`] or a
 //! [`sql::SqlRequest`] and renders the neutral outcome in its own words. What is common (credentials, limits, decompression,
 //! request ids, metrics) is written once, in the modules beside `api`.
 //!
