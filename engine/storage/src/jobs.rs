@@ -48,7 +48,11 @@ fn spawn(name: &str, shared: &Arc<Shared>, body: fn(&Shared)) -> Result<JoinHand
 }
 
 fn commit_loop(shared: &Shared) {
-    while let Some(group) = shared.queue.next_group() {
+    while shared.queue.wait() {
+        // Whoever is about to queue a commit goes first: on busy cores a group grows for the price of one switch, on idle ones this returns
+        // at once.
+        thread::yield_now();
+        let Some(group) = shared.queue.next_group() else { continue };
         match wait_for_memory(shared) {
             Ok(()) => shared.commit_group(group),
             Err(reason) => refuse(group, &reason),

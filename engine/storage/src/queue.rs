@@ -59,15 +59,21 @@ impl CommitQueue {
         Ok(())
     }
 
-    /// The next group, waiting for one; `None` once closed and empty.
-    pub(crate) fn next_group(&self) -> Option<Vec<Pending>> {
+    /// Waits until there is a commit; `false` once closed and empty.
+    pub(crate) fn wait(&self) -> bool {
         let mut waiting = self.waiting.lock();
         while waiting.commits.is_empty() {
             if waiting.closed {
-                return None;
+                return false;
             }
             self.arrived.wait(&mut waiting);
         }
+        true
+    }
+
+    /// The next group; `None` if nothing waits.
+    pub(crate) fn next_group(&self) -> Option<Vec<Pending>> {
+        let mut waiting = self.waiting.lock();
         let mut group = Vec::new();
         let mut bytes = 0;
         while let Some(next) = waiting.commits.front().map(|pending| pending.body.stored_bytes()) {
@@ -78,7 +84,7 @@ impl CommitQueue {
             group.extend(waiting.commits.pop_front());
         }
         waiting.bytes -= bytes;
-        Some(group)
+        (!group.is_empty()).then_some(group)
     }
 
     pub(crate) fn close(&self) {
