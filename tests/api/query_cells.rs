@@ -45,8 +45,7 @@ fn every_type_has_its_cell() {
     for (i, (ty, literal, cell)) in CELLS.iter().enumerate() {
         let table = format!("cell_{i}");
         api.succeed(&format!("CREATE TABLE {table} (n BIGINT, v {ty})"));
-        api.succeed(&format!("INSERT INTO {table} VALUES (1, CAST({literal} AS {ty}))"));
-        api.succeed(&format!("INSERT INTO {table} VALUES (2, NULL)"));
+        api.succeed(&format!("INSERT INTO {table} VALUES (1, CAST({literal} AS {ty})), (2, NULL)"));
         let reply = api.succeed(&format!("SELECT v FROM {table} ORDER BY n"));
         assert_eq!(reply.columns, [("v".to_owned(), (*ty).to_owned())], "{ty}");
         let without_spaces = |text: &str| if *ty == "JSON" { text.replace(' ', "") } else { text.to_owned() };
@@ -60,8 +59,8 @@ fn floats_are_shortest_and_never_break_json() {
     // The shortest text that reads back as the same number; NaN and infinities are null.
     let api = api();
     let reply = api.succeed(
-        "SELECT CAST(0.1 AS DOUBLE), CAST('1e300' AS DOUBLE), CAST(-2.5 AS DOUBLE), CAST('NaN' AS DOUBLE), \
-         CAST('Infinity' AS DOUBLE), CAST('-Infinity' AS DOUBLE), CAST('0.1' AS REAL)",
+        "SELECT CAST(0.1 AS DOUBLE), 1e300, CAST(-2.5 AS DOUBLE), CAST('NaN' AS DOUBLE), \
+         CAST('Infinity' AS DOUBLE), CAST('-Infinity' AS DOUBLE), CAST(0.1 AS REAL)",
     );
     let cells = &reply.rows[0];
     let numbers: Vec<Option<f64>> = cells.iter().map(serde_json::Value::as_f64).collect();

@@ -39,6 +39,7 @@ impl OutputNames {
     /// Reads the names off a query and gives repeated ones a hidden alias, in every branch of a set operation.
     pub(crate) fn prepare(query: &mut Query) -> Self {
         let mut names = None;
+        order_distinct_by_position(query);
         prepare_body(&mut query.body, &mut names);
         // Nothing in it fails.
         let _never_broken = VisitMut::visit(query, &mut Nested);
@@ -92,6 +93,11 @@ struct Nested;
 impl VisitorMut for Nested {
     type Break = std::convert::Infallible;
 
+    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<Self::Break> {
+        order_distinct_by_position(query);
+        ControlFlow::Continue(())
+    }
+
     fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<Self::Break> {
         let items: Vec<Item> = select.projection.iter().map(item).collect();
         // A column beside a wildcard keeps its name: the wildcard may leave it out.
@@ -105,13 +111,38 @@ fn visible(name: &str) -> &str {
     name.split(HIDDEN).next().unwrap_or(name)
 }
 
+/// The order of a DISTINCT may only name what is selected, which DataFusion finds by names that are about to be hidden.
+fn order_distinct_by_position(query: &mut Query) {
+    let SetExpr::Select(select) = query.body.as_ref() else {
+        return;
+    };
+    let Some(OrderBy { kind: OrderByKind::Expressions(keys), .. }) = &mut query.order_by else {
+        return;
+    };
+    if select.distinct.is_none()
+        || select.projection.iter().any(|select_item| matches!(item(select_item), Item::Wildcard))
+    {
+        return;
+    }
+    for key in keys {
+        let is_key = |item: &SelectItem| matches!(item, SelectItem::UnnamedExpr(expr) if *expr == key.expr);
+        let position = select.projection.iter().position(|item| has_doubtful_name(item) && is_key(item));
+        if let Some(position) = position {
+            key.expr = Expr::Value(Value::Number((position + 1).to_string(), false).into());
+        }
+    }
+}
+
 fn prepare_body(body: &mut SetExpr, names: &mut Option<Vec<Item>>) {
     match body {
         SetExpr::Select(select) => {
             let items = prepare_select(select);
             names.get_or_insert(items);
         }
-        SetExpr::Query(query) => prepare_body(&mut query.body, names),
+        SetExpr::Query(query) => {
+            order_distinct_by_position(query);
+            prepare_body(&mut query.body, names);
+        }
         SetExpr::SetOperation { left, right, .. } => {
             prepare_body(left, names);
             prepare_body(right, names);

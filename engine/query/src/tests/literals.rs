@@ -148,3 +148,82 @@ async fn casts_to_uuid_and_json_check() {
         assert!(error.message.starts_with(start), "{sql}: {error}");
     }
 }
+
+#[tokio::test]
+async fn every_type_is_inserted_beside_null() {
+    // A cast entry and NULL in one VALUES list, either first.
+    let lake = Lake::new();
+    let cases = [
+        ("BOOLEAN", "true"),
+        ("TINYINT", "-128"),
+        ("UBIGINT", "18446744073709551615"),
+        ("DECIMAL(38,0)", "99999999999999999999999999999999999999"),
+        ("DECIMAL(38,10)", "1234567890123456789012345678.0123456789"),
+        ("REAL", "0.1"),
+        ("DOUBLE", "1e-7"),
+        ("VARCHAR", "'é'"),
+        ("BLOB", "X'00AB7A'"),
+        ("DATE", "'1969-12-31'"),
+        ("TIME", "'00:00:00.000001'"),
+        ("TIMESTAMP", "'2024-01-15 13:45:00.123'"),
+        ("TIMESTAMPTZ", "'2024-01-15 13:45:00+01:00'"),
+        ("UUID", "'019D68D4-C4CB-7E40-AD50-FD4B68C2045E'"),
+        ("JSON", "'{\"a\": [1, 2.50, null]}'"),
+        ("BIGINT[]", "[1, 2]"),
+    ];
+    for (i, (ty, literal)) in cases.into_iter().enumerate() {
+        lake.run(&format!("CREATE TABLE t{i} (n INTEGER, v {ty})")).await;
+        lake.run(&format!("INSERT INTO t{i} VALUES (1, CAST({literal} AS {ty})), (2, NULL)")).await;
+        lake.run(&format!("INSERT INTO t{i} VALUES (3, NULL), (4, CAST({literal} AS {ty}))")).await;
+        let rows = lake.rows(&format!("SELECT v FROM t{i} ORDER BY n")).await;
+        assert_eq!((rows[1].as_str(), rows[2].as_str()), ("NULL", "NULL"), "{ty}");
+        assert!(rows[0] == rows[3] && rows[0] != "NULL", "{ty}: {rows:?}");
+    }
+}
+
+#[tokio::test]
+async fn casts_stay_what_other_clauses_refer_to() {
+    // GROUP BY, ORDER BY, DISTINCT, set operations, joins and subqueries still find a cast that is also selected.
+    let lake = Lake::new();
+    lake.run("CREATE TABLE t (n INTEGER, a TIMESTAMP); INSERT INTO t VALUES (1, '2024-01-15 12:00:00'), (2, '2024-01-16 12:00:00'), (3, '2024-01-16 13:00:00')").await;
+    for (sql, rows) in [
+        (
+            "SELECT CAST(a AS DATE), count(*) FROM t GROUP BY CAST(a AS DATE) ORDER BY CAST(a AS DATE) DESC",
+            vec!["2024-01-16|2", "2024-01-15|1"],
+        ),
+        (
+            "SELECT date_trunc('day', a::DATE)::VARCHAR, count(*) FROM t GROUP BY 1 ORDER BY date_trunc('day', a::DATE)::VARCHAR",
+            vec!["2024-01-15 00:00:00|1", "2024-01-16 00:00:00|2"],
+        ),
+        ("SELECT DISTINCT CAST(a AS DATE) FROM t ORDER BY CAST(a AS DATE)", vec!["2024-01-15", "2024-01-16"]),
+        (
+            "SELECT max(a::VARCHAR) FROM t HAVING max(a::VARCHAR) > '2024' ORDER BY max(a::VARCHAR)",
+            vec!["2024-01-16 13:00:00"],
+        ),
+        (
+            "SELECT lower(a::VARCHAR) FROM t WHERE n = 1 UNION ALL SELECT '1e3' ORDER BY 1",
+            vec!["1e3", "2024-01-15 12:00:00"],
+        ),
+        ("SELECT x.n FROM t AS x JOIN t AS y ON x.a::VARCHAR = y.a::VARCHAR WHERE y.n = 2", vec!["2"]),
+        (
+            "SELECT n FROM t WHERE EXISTS (SELECT 1, 1 FROM t AS o WHERE o.a::VARCHAR > t.a::VARCHAR) ORDER BY n",
+            vec!["1", "2"],
+        ),
+        (
+            "SELECT row_number() OVER (PARTITION BY a::DATE ORDER BY a::VARCHAR DESC) FROM t ORDER BY n",
+            vec!["1", "2", "1"],
+        ),
+        (
+            "SELECT DISTINCT n > 1, lower(a::DATE::VARCHAR) FROM t ORDER BY lower(a::DATE::VARCHAR) DESC, n > 1",
+            vec!["true|2024-01-16", "false|2024-01-15"],
+        ),
+        ("SELECT * FROM (SELECT DISTINCT n % 2 FROM t ORDER BY n % 2 LIMIT 1)", vec!["0"]),
+        ("SELECT d, n FROM (SELECT a::DATE AS d, n, n FROM t) WHERE d = '2024-01-15'", vec!["2024-01-15|1"]),
+    ] {
+        assert_eq!(lake.rows(sql).await, rows, "{sql}");
+    }
+    assert_eq!(
+        lake.run("EXPLAIN SELECT CAST(n AS DOUBLE), CAST(n AS REAL) FROM t").await.names(),
+        ["plan_type", "plan"]
+    );
+}
