@@ -62,7 +62,7 @@ pub fn lower(settings: &Config, head: &Parts, body: Bytes) -> Result<Lowered, Fa
     }
     let Found { rows, framing, config } = match content_type(head)? {
         Framing::Sequence => sequence(text, outside)?,
-        Framing::Document => document(text, outside, settings.stream_default_table.is_some())?,
+        Framing::Document => document(text, outside, settings)?,
     };
     let default = settings.stream_default_table.clone().map(Value::from);
     let config = config.over(Given { table: default, ..Given::default() });
@@ -124,10 +124,15 @@ fn content_type(head: &Parts) -> Result<Framing, Fault> {
 }
 
 /// A JSON document: an envelope, a bare array or a bare row.
-fn document(text: Bytes, outside: Given, has_default_table: bool) -> Result<Found, Fault> {
-    let first = text.iter().find(|byte| !byte.is_ascii_whitespace());
-    if first != Some(&b'{') {
-        return Ok(Found { rows: text, framing: Framing::Document, config: outside });
+fn document(text: Bytes, outside: Given, settings: &Config) -> Result<Found, Fault> {
+    match text.iter().find(|byte| !byte.is_ascii_whitespace()) {
+        Some(b'{') => {}
+        Some(b'[') => return Ok(Found { rows: text, framing: Framing::Document, config: outside }),
+        // No rows whatever the configuration: parsing comes first and says what it is instead.
+        _ => {
+            let refused = siltstone_ingest::decode(&text, Framing::Document, None, &policy(settings)).err();
+            return Err(refused.map_or_else(Fault::internal, |error| Fault::from_parse(&error, 0)));
+        }
     }
     let members = siltstone_ingest::members(&text).map_err(|error| Fault::from_parse(&error, 0))?;
     // A key given twice: the last wins.
@@ -139,7 +144,7 @@ fn document(text: Bytes, outside: Given, has_default_table: bool) -> Result<Foun
         }
         None => None,
     };
-    let named = config.as_ref().is_some_and(|config| config.table.is_some()) || has_default_table;
+    let named = config.as_ref().is_some_and(|config| config.table.is_some()) || settings.stream_default_table.is_some();
     let config = config.unwrap_or_default().over(outside);
     let Some(data) = find("data") else {
         if !named && config.table.is_none() {

@@ -145,3 +145,18 @@ fn odd_keys_are_warnings() {
     assert_eq!(lowered.warnings.len(), 2);
     assert!(lowered.warnings[0].contains("colour") && lowered.warnings[1].contains("primary_key"));
 }
+
+#[test]
+fn scalars_are_refused_before_the_configuration_is_looked_at() {
+    // Proves the order of checks: a body that cannot be rows is a 400, whether or not a table is named.
+    for uri in ["/v2/stream", "/v2/stream?table=a.b"] {
+        for (body, expected) in [
+            ("42", "invalid_schema"),
+            ("\"text\"", "invalid_schema"),
+            ("null", "invalid_schema"),
+            ("nope", "invalid_json"),
+        ] {
+            assert_eq!(code(lowered(uri, &[], body)), expected, "{uri} {body}");
+        }
+    }
+}
