@@ -1,4 +1,4 @@
-//! Bytes of a commit: the body of a log record (`docs/formats/log.md`).
+//! Bytes of a commit: the body of a log record (`docs/formats/commit.md`).
 //!
 //! **Invariants**
 //! 1. A body says everything: decoding needs no catalog, so that replay decodes records in parallel.
