@@ -180,7 +180,7 @@ fn hide_repeated(select: &mut Select, items: &[Item], hide_columns: bool) {
     }
 }
 
-/// DataFusion leaves casts out of its names, so two different expressions may get the same one.
+/// DataFusion leaves casts out of its names and calls every subquery the same, so two different expressions may get one name.
 fn has_doubtful_name(item: &SelectItem) -> bool {
     let SelectItem::UnnamedExpr(expr) = item else {
         return false;
@@ -188,7 +188,11 @@ fn has_doubtful_name(item: &SelectItem) -> bool {
     match expr {
         Expr::BinaryOp { .. } | Expr::UnaryOp { .. } | Expr::Value(_) | Expr::Nested(_) => true,
         _ => visit_expressions(expr, |part| match part {
-            Expr::Cast { .. } | Expr::TypedString(_) => ControlFlow::Break(()),
+            Expr::Cast { .. }
+            | Expr::TypedString(_)
+            | Expr::Subquery(_)
+            | Expr::Exists { .. }
+            | Expr::InSubquery { .. } => ControlFlow::Break(()),
             _ => ControlFlow::Continue(()),
         })
         .is_break(),

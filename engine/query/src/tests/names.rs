@@ -63,6 +63,17 @@ async fn result_columns_are_named_as_duckdb_names_them() {
 }
 
 #[tokio::test]
+async fn several_subqueries_may_be_selected() {
+    // DataFusion gives every subquery the same name; a SELECT of two must not be refused for it.
+    let lake = Lake::new();
+    lake.run("CREATE TABLE t (a INTEGER); INSERT INTO t VALUES (1), (2)").await;
+    assert_eq!(
+        lake.rows("SELECT (SELECT count(*) FROM t), (SELECT max(a) + 5 FROM t), (SELECT count(*) FROM t)").await,
+        ["2|7|2"]
+    );
+}
+
+#[tokio::test]
 async fn information_schema_describes_the_snapshot() {
     // Stored spellings, DuckDB's type names, positions from 1, upper-case catalog.
     let lake = Lake::new();
