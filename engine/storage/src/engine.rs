@@ -311,5 +311,7 @@ impl Drop for Running {
 
 #[cfg(test)]
 mod golden_tests;
+#[cfg(any(test, feature = "sim"))]
+mod steps;
 #[cfg(test)]
 mod tests;

@@ -11,9 +11,11 @@
 //! | [`SimDisk::restart`] | the process dies, the machine does not: pending stays readable and pending | survive |
 //! | [`SimDisk::fail_sync`] | the sync fails; the writes stay readable but no later sync makes them durable | refuse writes until restart |
 //! | [`SimDisk::fail_write`] | a part of the write is done, then `EIO` | refuse writes until restart |
-//! | [`SimDisk::fail_read`] | `EIO` | report it; never take it for an end of data |
+//! | [`SimDisk::fail_read`] | `EIO`, or a part of the bytes and `UnexpectedEof` | report it; never take it for an end of data, nor for damage |
+//! | [`SimDisk::fail_call`] on a name change or allocation | `EIO`; the change may be done all the same | report it; go on or refuse writes, and lose nothing |
+//! | [`SimDisk::fail_call`] on any other call | as above for its kind; `EIO` for `open`, `list`, `len`, `lock`, `free_bytes` | report it |
 //! | [`SimDisk::set_capacity`] | a growing write or allocation fails with `ENOSPC`, nothing is done | refuse cleanly; go on when space returns |
-//! | [`SimDisk::flip_bit`] | a durable bit changes | refuse to open and name the file, or no harm |
+//! | [`SimDisk::flip_bit`] | a durable bit changes | `Corrupt` (or `Unsupported`) that names the file, at open or at the read, or no harm: never wrong rows |
 //! | [`SimDisk::lie_about_sync`] | syncs say yes and settle nothing | cannot be survived: the canary that checkers must catch |
 //!
 //! **Invariants**
@@ -24,16 +26,19 @@
 //! A write is never torn inside 512 aligned bytes, and a durable byte never changes unless `flip_bit` says so.
 
 mod contents;
+mod faults;
 mod names;
 
-use std::io::{Error, ErrorKind, IoSlice, Result};
+use std::io::{ErrorKind, IoSlice, Result};
 use std::sync::Arc;
 
 use arrow_buffer::Buffer;
 use parking_lot::Mutex;
 
 use super::{Disk, DiskFile, DiskLock, checked_folder, checked_path};
+pub use crate::clock::simulated::set_clock_us;
 use contents::{Contents, Data};
+use faults::{Call, Faults, Random, Strike, injected, power_is_off, short_read};
 use names::{Change, Names};
 
 /// What a disk without a capacity says is free: 1 PiB.
@@ -50,6 +55,8 @@ pub struct SimCounts {
     pub writes: u64,
     /// Calls of `sync` and `sync_dir`.
     pub syncs: u64,
+    /// Calls that an injected fault or the power cut struck.
+    pub faults: u64,
 }
 
 /// A disk in memory. A clone is the same disk.
@@ -73,74 +80,14 @@ struct State {
     names: Names,
 }
 
-/// Calls that will fail, by their number since the disk was made.
-#[derive(Clone, Copy, Debug, Default)]
-struct Faults {
-    crash_at_call: Option<u64>,
-    sync: Option<u64>,
-    write: Option<u64>,
-    read: Option<u64>,
-}
-
-/// SplitMix64.
-#[derive(Clone, Debug)]
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn coin(&mut self) -> bool {
-        self.next() & 1 == 1
-    }
-
-    fn below(&mut self, end: u64) -> u64 {
-        self.next() % end.max(1)
-    }
-}
-
-/// Which counter a call moves.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Call {
-    Read,
-    Write,
-    Sync,
-    Other,
-}
-
-/// What strikes a call that was let through.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Strike {
-    None,
-    /// The injected failure of this call.
-    Fail,
-    /// Power goes off in the middle of it.
-    PowerCut,
-}
-
 impl State {
     fn enter(&mut self, call: Call) -> Result<Strike> {
         if self.dead {
             return Err(power_is_off());
         }
-        self.counts.calls += 1;
-        let (counter, fault) = match call {
-            Call::Read => (&mut self.counts.reads, self.faults.read),
-            Call::Write => (&mut self.counts.writes, self.faults.write),
-            Call::Sync => (&mut self.counts.syncs, self.faults.sync),
-            Call::Other => (&mut 0, None),
-        };
-        *counter += 1;
-        if self.faults.crash_at_call == Some(self.counts.calls) {
-            self.dead = true;
-            return Ok(Strike::PowerCut);
-        }
-        Ok(if fault == Some(*counter) { Strike::Fail } else { Strike::None })
+        let strike = self.faults.strike(&mut self.counts, call);
+        self.dead = strike == Strike::PowerCut;
+        Ok(strike)
     }
 
     /// Refuses growth of a file to `end` past the capacity. Takes the locks of all files.
@@ -152,14 +99,6 @@ impl State {
     fn free_bytes(&self) -> u64 {
         self.capacity_bytes.unwrap_or(FREE_BYTES_UNLIMITED).saturating_sub(self.names.bytes())
     }
-}
-
-fn power_is_off() -> Error {
-    Error::other("simulated power cut")
-}
-
-fn injected() -> Error {
-    Error::other("simulated input/output error")
 }
 
 impl SimDisk {
@@ -220,6 +159,16 @@ impl SimDisk {
         next
     }
 
+    /// Makes the `n`-th call (from 1) of [`SimCounts::calls`] fail in the way of its kind. May be set for several calls.
+    pub fn fail_call(&self, n: u64) {
+        self.state.lock().faults.calls.insert(n);
+    }
+
+    /// Forgets every fault that has not struck yet.
+    pub fn heal(&self) {
+        self.state.lock().faults = Faults::default();
+    }
+
     /// Makes the `k`-th call (from 1) of `sync` and `sync_dir` fail.
     pub fn fail_sync(&self, k: u64) {
         self.state.lock().faults.sync = Some(k);
@@ -233,6 +182,20 @@ impl SimDisk {
     /// Makes the `k`-th call (from 1) of `read_at` and `map` fail.
     pub fn fail_read(&self, k: u64) {
         self.state.lock().faults.read = Some(k);
+    }
+
+    /// Another disk with the same bytes and names, durable and pending; unlocked and without faults. This one goes on.
+    #[must_use]
+    pub fn fork(&self) -> Self {
+        let state = self.state.lock();
+        let next = Self::with(state.random.clone(), state.names.fork());
+        next.set_capacity(state.capacity_bytes);
+        next
+    }
+
+    /// Every file that readers see, sorted by path, with its length in bytes; past all faults and counters.
+    pub fn files(&self) -> Vec<(String, u64)> {
+        self.state.lock().names.files()
     }
 
     /// Bytes all files together may hold; `None` is no limit.
@@ -267,19 +230,20 @@ impl SimDisk {
     /// Runs a call that changes nothing.
     fn look<T>(&self, call: Call, run: impl FnOnce(&State) -> Result<T>) -> Result<T> {
         let mut state = self.state.lock();
-        match state.enter(call)? {
-            Strike::None => run(&state),
-            Strike::Fail => Err(injected()),
-            Strike::PowerCut => Err(power_is_off()),
-        }
+        state.enter(call)?.outcome()?;
+        run(&state)
     }
 
-    /// Runs a change of names. When the power goes off in it, the change is pending like any other.
+    /// Runs a change of names. When the power goes off in it, the change is pending like any other; when it fails, it may be, too.
     fn change<T>(&self, run: impl FnOnce(&mut State) -> Result<T>) -> Result<T> {
         let mut state = self.state.lock();
         let strike = state.enter(Call::Other)?;
+        if strike == Strike::Fail && state.random.coin() {
+            return Err(injected());
+        }
         let outcome = run(&mut state);
-        if strike == Strike::PowerCut { Err(power_is_off()) } else { outcome }
+        strike.outcome()?;
+        outcome
     }
 
     fn file(&self, inode: Inode) -> Arc<dyn DiskFile> {
@@ -340,12 +304,8 @@ impl Disk for SimDisk {
     fn sync_dir(&self, folder: &str) -> Result<()> {
         let folder = checked_folder(folder)?;
         let mut state = self.state.lock();
-        match state.enter(Call::Sync)? {
-            Strike::Fail => Err(injected()),
-            Strike::PowerCut => Err(power_is_off()),
-            Strike::None if state.lying => Ok(()),
-            Strike::None => state.names.sync_dir(folder),
-        }
+        state.enter(Call::Sync)?.outcome()?;
+        if state.lying { Ok(()) } else { state.names.sync_dir(folder) }
     }
 
     fn lock(&self) -> Result<Box<dyn DiskLock>> {
@@ -388,23 +348,28 @@ impl DiskFile for SimFile {
     }
 
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
-        self.disk.look(Call::Read, |_| self.inode.lock().read(offset, buffer))
+        let mut state = self.disk.state.lock();
+        let strike = state.enter(Call::Read)?;
+        if strike == Strike::Fail && state.random.coin() {
+            let short = state.random.below(buffer.len() as u64) as usize;
+            self.inode.lock().read(offset, &mut buffer[..short])?;
+            return Err(short_read());
+        }
+        strike.outcome()?;
+        self.inode.lock().read(offset, buffer)
     }
 
     fn write_at(&self, offset: u64, slices: &[IoSlice<'_>]) -> Result<()> {
         let mut bytes = slices.iter().flat_map(|slice| slice.iter().copied()).collect::<Vec<u8>>();
         let mut state = self.disk.state.lock();
         let strike = state.enter(Call::Write)?;
-        if strike == Strike::Fail {
+        // A killed process may have got anywhere in the middle of it.
+        if strike == Strike::Fail || (strike == Strike::PowerCut && state.random.coin()) {
             bytes.truncate(state.random.below(bytes.len() as u64) as usize);
         }
         state.reserve(&self.inode, offset + bytes.len() as u64)?;
         self.inode.lock().write(offset, Data::Bytes(bytes));
-        match strike {
-            Strike::None => Ok(()),
-            Strike::Fail => Err(injected()),
-            Strike::PowerCut => Err(power_is_off()),
-        }
+        strike.outcome()
     }
 
     fn allocate(&self, len: u64) -> Result<()> {
@@ -424,17 +389,11 @@ impl DiskFile for SimFile {
         let strike = state.enter(Call::Sync)?;
         let mut contents = self.inode.lock();
         match strike {
-            Strike::Fail => {
-                contents.fail_sync();
-                Err(injected())
-            }
-            Strike::PowerCut => Err(power_is_off()),
-            Strike::None if state.lying => Ok(()),
-            Strike::None => {
-                contents.sync();
-                Ok(())
-            }
+            Strike::Fail => contents.fail_sync(),
+            Strike::None if !state.lying => contents.sync(),
+            Strike::None | Strike::PowerCut => {}
         }
+        strike.outcome()
     }
 
     fn map(&self) -> Result<Buffer> {

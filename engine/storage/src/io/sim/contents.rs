@@ -6,7 +6,7 @@
 
 use std::io::{ErrorKind, Result};
 
-use super::Random;
+use super::faults::Random;
 
 /// The disk keeps or drops aligned units of this size whole.
 const UNIT_BYTES: u64 = 512;
@@ -100,7 +100,7 @@ fn grow(bytes: &mut Vec<u8>, len: u64) {
     }
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Contents {
     current: Vec<u8>,
     durable: Vec<u8>,

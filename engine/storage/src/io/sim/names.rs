@@ -9,7 +9,9 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::{Inode, Random};
+use super::Inode;
+use super::contents::Contents;
+use super::faults::Random;
 
 /// One change of a folder.
 #[derive(Clone, Debug)]
@@ -97,6 +99,37 @@ impl Names {
     pub(super) fn list(&self, folder: &str) -> Vec<String> {
         let inside = self.current.files.keys().filter(|path| folder_of(path) == folder);
         inside.map(|path| path.rsplit('/').next().unwrap_or(path).to_owned()).collect()
+    }
+
+    /// Every file readers see, with its length.
+    pub(super) fn files(&self) -> Vec<(String, u64)> {
+        self.current.files.iter().map(|(path, inode)| (path.clone(), inode.lock().len())).collect()
+    }
+
+    /// The same names, each with a copy of its file.
+    pub(super) fn fork(&self) -> Self {
+        let mut copies: BTreeMap<*const Mutex<Contents>, Inode> = BTreeMap::new();
+        let mut copy = |inode: &Inode| {
+            let made = copies.entry(Arc::as_ptr(inode)).or_insert_with(|| Arc::new(Mutex::new(inode.lock().clone())));
+            Arc::clone(made)
+        };
+        let mut tree = |tree: &Tree| Tree {
+            folders: tree.folders.clone(),
+            files: tree.files.iter().map(|(path, inode)| (path.clone(), copy(inode))).collect(),
+        };
+        let (current, durable) = (tree(&self.current), tree(&self.durable));
+        let pending = self.pending.iter().map(|pending| {
+            let change = match &pending.change {
+                Change::Create { path, inode } => Change::Create { path: path.clone(), inode: copy(inode) },
+                Change::Rename { from, to, inode } => {
+                    Change::Rename { from: from.clone(), to: to.clone(), inode: copy(inode) }
+                }
+                other => other.clone(),
+            };
+            Pending { change, unsynced: pending.unsynced.clone() }
+        });
+        let pending = pending.collect();
+        Self { current, durable, pending }
     }
 
     /// Bytes of all files readers see.

@@ -218,3 +218,62 @@ fn one_seed_one_outcome() {
     assert_eq!(run(5), run(5));
     assert_ne!(run(5), run(6));
 }
+
+#[test]
+fn any_call_can_fail_and_name_changes_may_be_done_all_the_same() {
+    // `fail_call` counts all calls; over many seeds a failed rename is done or not, a failed read short or empty.
+    let (mut names, mut reads) = (BTreeSet::new(), BTreeSet::new());
+    for seed in 0..50 {
+        let (disk, file) = settled(seed);
+        for offset in 1..=3 {
+            disk.fail_call(disk.counts().calls + offset);
+        }
+        disk.rename("f", "g").unwrap_err();
+        disk.list("").unwrap_err();
+        let mut buffer = [0; 64];
+        let error = file.read_at(0, &mut buffer).unwrap_err();
+        reads.insert((error.kind() == ErrorKind::UnexpectedEof, buffer[0] == 1));
+        assert_eq!(disk.counts().faults, 3);
+        names.insert(disk.list("").unwrap());
+        disk.fail_call(disk.counts().calls + 1);
+        disk.heal();
+        file.len().unwrap();
+    }
+    assert_eq!(names, BTreeSet::from([vec!["f".to_owned()], vec!["g".to_owned()]]));
+    assert!(reads.contains(&(false, false)) && reads.contains(&(true, true)), "{reads:?}");
+}
+
+#[test]
+fn a_killed_process_may_leave_half_a_write() {
+    // The process dies in the middle of a write: a reader after the restart sees any part of it, from the front.
+    let mut written = BTreeSet::new();
+    for seed in 0..60 {
+        let (disk, file) = settled(seed);
+        disk.crash_at_call(disk.counts().calls + 1);
+        write(&*file, 0, 2, 4).unwrap_err();
+        let bytes = disk.restart().contents("f").unwrap();
+        written.insert(bytes.iter().take_while(|byte| **byte == 2).count());
+    }
+    assert_eq!(written, BTreeSet::from([0, 1, 2, 3, 4]));
+}
+
+#[test]
+fn a_fork_goes_its_own_way() {
+    // Both have what is durable and what is pending; neither sees what the other does next.
+    let (disk, file) = settled(3);
+    write(&*file, 0, 2, 512).unwrap();
+    disk.rename("f", "g").unwrap();
+    let fork = disk.fork();
+    assert_eq!(fork.files(), [("g".to_owned(), 2048)]);
+    fork.flip_bit("g", 0, 0).unwrap();
+    fork.remove("g").unwrap();
+    assert_eq!(disk.contents("g").unwrap()[0], 2);
+    let mut outcomes = BTreeSet::new();
+    for _ in 0..40 {
+        let crashed = disk.fork();
+        crashed.create("unrelated").unwrap();
+        outcomes.insert(crashed.crash().list("").unwrap().join(" "));
+        disk.fork().sync_dir("").unwrap();
+    }
+    assert!(outcomes.iter().all(|names| names.contains(['f', 'g'])), "{outcomes:?}");
+}
