@@ -83,26 +83,112 @@ fn put_words(words: &[u64; LANES], out: &mut Vec<u8>) {
     out.put(&bytes);
 }
 
-/// Reads `count` keys and hands them on in order, a block at a time.
-///
-/// # Errors
-/// `Corrupt` for a width above 64, missing bytes, or bits where there should be none.
-pub(crate) fn unpack(count: usize, reader: &mut ByteReader<'_>, mut each: impl FnMut(&[u64])) -> Result<()> {
-    let mut block = [0; BLOCK_KEYS];
-    let mut left = count;
-    while left > 0 {
-        let keys = left.min(BLOCK_KEYS);
+/// A block of packed keys, not yet unpacked.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Block<'a> {
+    keys: usize,
+    min: u64,
+    width: usize,
+    words: &'a [[u8; WORDS_BYTES]],
+}
+
+impl<'a> Block<'a> {
+    /// Reads the next `keys` of at most [`BLOCK_KEYS`].
+    ///
+    /// # Errors
+    /// `Corrupt` for a width above 64 or missing bytes.
+    fn read(keys: usize, reader: &mut ByteReader<'a>) -> Result<Self> {
         let min = reader.u64()?;
         let width = usize::from(reader.u8()?);
         if width > 64 {
             return Err(reader.corrupt("a width of at most 64 bits", width));
         }
-        let bytes = reader.take(words(keys, width) * WORDS_BYTES)?;
-        unpack_block(bytes.as_chunks().0, keys.div_ceil(LANES), min, width, &mut block);
-        each(&block[..keys]);
-        left -= keys;
+        let words = reader.take(words(keys, width) * WORDS_BYTES)?.as_chunks().0;
+        Ok(Self { keys, min, width, words })
+    }
+
+    /// Number of keys, 1 to [`BLOCK_KEYS`].
+    pub(crate) fn len(&self) -> usize {
+        self.keys
+    }
+
+    fn mask(&self) -> u64 {
+        u64::MAX.checked_shr(64 - self.width as u32).unwrap_or(0)
+    }
+
+    /// Key `i` alone.
+    pub(crate) fn key(&self, i: usize) -> u64 {
+        let (row, lane) = (i / LANES, i % LANES);
+        let (word, shift) = (row * self.width / 64, row * self.width % 64);
+        if self.width == 0 {
+            return self.min;
+        }
+        let mut key = lanes(&self.words[word])[lane] >> shift;
+        if shift + self.width > 64 {
+            key |= lanes(&self.words[word + 1])[lane] << (64 - shift);
+        }
+        (key & self.mask()).wrapping_add(self.min)
+    }
+
+    /// All keys.
+    pub(crate) fn unpack<'b>(&self, out: &'b mut [u64; BLOCK_KEYS]) -> &'b [u64] {
+        unpack_block(self.words, self.keys.div_ceil(LANES), self.min, self.width, out);
+        &out[..self.keys]
+    }
+}
+
+/// Reads `count` keys and hands them on block by block, still packed, each with the position of its first key.
+///
+/// # Errors
+/// `Corrupt` for a width above 64 or missing bytes.
+pub(crate) fn blocks<'a>(
+    count: usize,
+    reader: &mut ByteReader<'a>,
+    mut each: impl FnMut(usize, Block<'a>),
+) -> Result<()> {
+    for start in (0..count).step_by(BLOCK_KEYS) {
+        each(start, Block::read((count - start).min(BLOCK_KEYS), reader)?);
     }
     Ok(())
+}
+
+/// Reads `count` keys and hands them on in order, a block at a time.
+///
+/// # Errors
+/// As [`blocks`].
+pub(crate) fn unpack(count: usize, reader: &mut ByteReader<'_>, mut each: impl FnMut(&[u64])) -> Result<()> {
+    let mut keys = [0; BLOCK_KEYS];
+    blocks(count, reader, |_, block| each(block.unpack(&mut keys)))
+}
+
+/// Wanted keys of a block up to which each is unpacked by itself: a block takes as long as some fifty of them.
+const SINGLE_KEYS_MAX: usize = 48;
+
+/// Reads `count` keys and returns those at `positions`, which ascend and are below `count`.
+///
+/// # Errors
+/// As [`blocks`].
+pub(crate) fn unpack_at(count: usize, positions: &[u32], reader: &mut ByteReader<'_>) -> Result<Vec<u64>> {
+    let mut taken = Vec::with_capacity(positions.len());
+    let mut keys = [0; BLOCK_KEYS];
+    let mut wanted = positions;
+    blocks(count, reader, |start, block| {
+        let here = take_below(&mut wanted, start + block.len());
+        if here.len() <= SINGLE_KEYS_MAX {
+            taken.extend(here.iter().map(|position| block.key(*position as usize - start)));
+        } else {
+            let keys = block.unpack(&mut keys);
+            taken.extend(here.iter().map(|position| keys[*position as usize - start]));
+        }
+    })?;
+    Ok(taken)
+}
+
+/// Cuts off and returns those of ascending positions that are below `end`.
+pub(crate) fn take_below<'p>(positions: &mut &'p [u32], end: usize) -> &'p [u32] {
+    let (here, later) = positions.split_at(positions.partition_point(|position| (*position as usize) < end));
+    *positions = later;
+    here
 }
 
 fn unpack_block(words: &[[u8; WORDS_BYTES]], rows: usize, min: u64, width: usize, out: &mut [u64; BLOCK_KEYS]) {

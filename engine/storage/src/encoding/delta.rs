@@ -44,3 +44,35 @@ pub(crate) fn decode(count: usize, reader: &mut ByteReader<'_>, mut each: impl F
         each(&keys[..differences.len()]);
     })
 }
+
+/// Reads `count` keys and returns those at `positions`, which ascend and are below `count`. What lies past the last is not unpacked.
+///
+/// # Errors
+/// As [`bitpack::blocks`].
+pub(crate) fn decode_at(count: usize, positions: &[u32], reader: &mut ByteReader<'_>) -> Result<Vec<u64>> {
+    let mut taken = Vec::with_capacity(positions.len());
+    let mut last = reader.u64()?;
+    let mut differences = [0; bitpack::BLOCK_KEYS];
+    let mut wanted = positions;
+    bitpack::blocks(count, reader, |start, block| {
+        if wanted.is_empty() {
+            return;
+        }
+        let here = bitpack::take_below(&mut wanted, start + block.len());
+        let differences = block.unpack(&mut differences);
+        let mut next = 0;
+        for position in here {
+            let end = *position as usize - start + 1;
+            last = after(last, &differences[next..end]);
+            next = end;
+            taken.push(last);
+        }
+        last = after(last, &differences[next..]);
+    })?;
+    Ok(taken)
+}
+
+/// The key that is reached from `key` by these differences.
+fn after(key: u64, differences: &[u64]) -> u64 {
+    differences.iter().fold(key, |key, difference| key.wrapping_add(difference.wrapping_sub(SIGN)))
+}

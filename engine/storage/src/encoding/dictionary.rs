@@ -13,7 +13,7 @@ use arrow_buffer::{Buffer, NullBuffer};
 
 use super::bitpack;
 use crate::byte_views::{Data, INLINE_BYTES_MAX, Views, view_length};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::frame::{ByteReader, PutBytes};
 
 /// Distinct values of an array and who has which.
@@ -126,17 +126,66 @@ pub(crate) fn decode(
     values: &Buffer,
     mut reader: ByteReader<'_>,
 ) -> Result<ArrayRef> {
-    let entries = reader.u32()? as usize;
-    if entries > rows {
-        return Err(reader.corrupt(format_args!("at most {rows} entries"), entries));
-    }
-    let lengths = bitpack::unpack_u32(entries, &mut reader)?;
-    let data = super::take_buffer(values, lengths.iter().map(|length| u64::from(*length)).sum(), &mut reader)?;
-    let views = Views::new(lengths.iter().map(|length| *length as usize), Data::Shared(&data), text)
-        .map_err(|error| reader.corrupt("dictionary entries", error))?;
+    let entries = Entries::read(rows, values, &mut reader)?;
+    let views = entries.views(text, &reader)?;
     let codes = bitpack::unpack_u32(rows, &mut reader)?;
-    let gathered =
-        views.gather(&codes).ok_or_else(|| reader.corrupt(format_args!("codes below {entries}"), "a greater one"))?;
+    let gathered = views.gather(&codes).ok_or_else(|| entries.no_such(&reader))?;
     reader.finish()?;
     Ok(gathered.into_array(nulls))
+}
+
+/// As [`decode`], the values at `positions` alone, with their NULLs; the array has a copy of the entries it needs.
+pub(crate) fn take(
+    rows: usize,
+    positions: &[u32],
+    nulls: Option<NullBuffer>,
+    text: bool,
+    values: &Buffer,
+    mut reader: ByteReader<'_>,
+) -> Result<ArrayRef> {
+    let entries = Entries::read(rows, values, &mut reader)?;
+    let codes = bitpack::unpack_at(rows, positions, &mut reader)?;
+    let mut used = codes.clone();
+    used.sort_unstable();
+    used.dedup();
+    if used.last().is_some_and(|code| *code >= entries.lengths.len() as u64) {
+        return Err(entries.no_such(&reader));
+    }
+    let starts = super::starts(&entries.lengths);
+    let ranges: Vec<_> = used.iter().map(|code| starts[*code as usize]..starts[*code as usize + 1]).collect();
+    let data = super::copied(&entries.data, ranges.iter().cloned());
+    let views = Views::new(ranges.iter().map(ExactSizeIterator::len), Data::Shared(&data), text)
+        .map_err(|error| reader.corrupt("dictionary entries", error))?;
+    let places: Vec<u32> = codes.iter().map(|code| used.partition_point(|other| other < code) as u32).collect();
+    let gathered = views.gather(&places).ok_or_else(|| entries.no_such(&reader))?;
+    reader.finish()?;
+    Ok(gathered.into_array(nulls))
+}
+
+/// The entries as they lie in the body.
+#[derive(Debug)]
+struct Entries {
+    lengths: Vec<u32>,
+    data: Buffer,
+}
+
+impl Entries {
+    fn read(rows: usize, values: &Buffer, reader: &mut ByteReader<'_>) -> Result<Self> {
+        let entries = reader.u32()? as usize;
+        if entries > rows {
+            return Err(reader.corrupt(format_args!("at most {rows} entries"), entries));
+        }
+        let lengths = bitpack::unpack_u32(entries, reader)?;
+        let data = super::take_buffer(values, lengths.iter().map(|length| u64::from(*length)).sum(), reader)?;
+        Ok(Self { lengths, data })
+    }
+
+    fn views(&self, text: bool, reader: &ByteReader<'_>) -> Result<Views<'_>> {
+        Views::new(self.lengths.iter().map(|length| *length as usize), Data::Shared(&self.data), text)
+            .map_err(|error| reader.corrupt("dictionary entries", error))
+    }
+
+    fn no_such(&self, reader: &ByteReader<'_>) -> Error {
+        reader.corrupt(format_args!("codes below {}", self.lengths.len()), "a greater one")
+    }
 }

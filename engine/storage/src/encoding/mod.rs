@@ -31,8 +31,11 @@ mod dictionary;
 mod keys;
 mod plain;
 mod scaled;
+mod take;
 #[cfg(test)]
 mod tests;
+
+pub(crate) use take::take;
 
 /// Bodies start at multiples of this, and so do values after a bitmap: enough for any vector unit.
 pub(crate) const ALIGNMENT: usize = 64;
@@ -103,6 +106,13 @@ pub(crate) struct ChunkForm {
     pub(crate) null_count: usize,
     /// Bytes of the values before compression, without the bitmap.
     pub(crate) value_bytes: u64,
+}
+
+impl ChunkForm {
+    /// Whether every one of its `rows` is NULL, so that the body is empty.
+    fn is_null(&self, rows: usize) -> bool {
+        self.null_count == rows && self.encoding == Encoding::Constant
+    }
 }
 
 /// Encodes chunks, one after the other, reusing its memory.
@@ -264,26 +274,49 @@ pub(crate) fn decode(
     file: &str,
     offset: u64,
 ) -> Result<ArrayRef> {
-    let mut reader = ByteReader::new(file, offset, body);
-    if form.null_count == rows && form.encoding == Encoding::Constant {
-        reader.finish()?;
+    if form.is_null(rows) {
+        ByteReader::new(file, offset, body).finish()?;
         return Ok(new_null_array(&ty.arrow(), rows));
     }
-    let nulls = match form.encoding {
-        Encoding::Nested => None,
-        _ => decode_nulls(rows, form.null_count, body, &mut reader)?,
-    };
-    let values_offset = offset + reader.position() as u64;
-    let values = body.slice(reader.position());
-    let values = match form.compression {
-        Compression::None => values,
-        Compression::Lz4 => compress::grow(&values, form.value_bytes, file, values_offset)?,
-    };
-    let reader = ByteReader::new(file, values_offset, &values);
-    if values.len() as u64 != form.value_bytes {
-        return Err(reader.corrupt(format_args!("{} bytes of values", form.value_bytes), values.len()));
+    let opened = Opened::new(rows, form, body, file, offset)?;
+    decode_values(ty, rows, form, opened.nulls.clone(), &opened.values, opened.reader(file))
+}
+
+/// A body cut into its parts, which are not yet looked at.
+#[derive(Debug)]
+struct Opened {
+    nulls: Option<NullBuffer>,
+    /// The values, no longer compressed.
+    values: Buffer,
+    /// Where the values (compressed or not) are in the file.
+    offset: u64,
+}
+
+impl Opened {
+    /// # Errors
+    /// `Corrupt` if the bitmap is not that of `form.null_count` NULLs, or the values are not of the length that `form` says.
+    fn new(rows: usize, form: &ChunkForm, body: &Buffer, file: &str, offset: u64) -> Result<Self> {
+        let mut reader = ByteReader::new(file, offset, body);
+        let nulls = match form.encoding {
+            Encoding::Nested => None,
+            _ => decode_nulls(rows, form.null_count, body, &mut reader)?,
+        };
+        let offset = offset + reader.position() as u64;
+        let values = body.slice(reader.position());
+        let values = match form.compression {
+            Compression::None => values,
+            Compression::Lz4 => compress::grow(&values, form.value_bytes, file, offset)?,
+        };
+        if values.len() as u64 != form.value_bytes {
+            let reader = ByteReader::new(file, offset, &values);
+            return Err(reader.corrupt(format_args!("{} bytes of values", form.value_bytes), values.len()));
+        }
+        Ok(Self { nulls, values, offset })
     }
-    decode_values(ty, rows, form, nulls, &values, reader)
+
+    fn reader<'a>(&'a self, file: &'a str) -> ByteReader<'a> {
+        ByteReader::new(file, self.offset, &self.values)
+    }
 }
 
 fn decode_nulls(
@@ -367,4 +400,23 @@ fn take_buffer(whole: &Buffer, bytes: u64, reader: &mut ByteReader<'_>) -> Resul
     let start = reader.position();
     let taken = reader.take(usize::try_from(bytes).unwrap_or(usize::MAX))?;
     Ok(whole.slice_with_length(start, taken.len()))
+}
+
+/// Where values of these lengths start that lie one after the other, and where the last one ends.
+fn starts(lengths: &[u32]) -> Vec<usize> {
+    let mut starts = Vec::with_capacity(lengths.len() + 1);
+    let mut end = 0;
+    starts.push(0);
+    starts.extend(lengths.iter().map(|length| {
+        end += *length as usize;
+        end
+    }));
+    starts
+}
+
+/// The bytes of these ranges, one after the other. The caller has seen that they lie in `bytes`.
+fn copied(bytes: &[u8], ranges: impl Iterator<Item = std::ops::Range<usize>> + Clone) -> Buffer {
+    let mut copy = Vec::with_capacity(ranges.clone().map(|range| range.len()).sum());
+    ranges.for_each(|range| copy.extend_from_slice(&bytes[range]));
+    Buffer::from_vec(copy)
 }

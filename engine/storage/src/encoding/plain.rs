@@ -90,3 +90,26 @@ fn decode_bytes(
         .map_err(|error| reader.corrupt("text or bytes", error))?;
     Ok(views.into_array(nulls))
 }
+
+/// Texts or bytes at `positions` alone, with their NULLs; the array has a copy of its own. Only the values asked for are checked.
+///
+/// # Errors
+/// As [`decode`].
+pub(crate) fn take_bytes(
+    rows: usize,
+    positions: &[u32],
+    nulls: Option<NullBuffer>,
+    text: bool,
+    values: &Buffer,
+    mut reader: ByteReader<'_>,
+) -> Result<ArrayRef> {
+    let lengths = bitpack::unpack_u32(rows, &mut reader)?;
+    let starts = super::starts(&lengths);
+    let all = super::take_buffer(values, starts[rows] as u64, &mut reader)?;
+    let ranges = positions.iter().map(|position| starts[*position as usize]..starts[*position as usize + 1]);
+    let data = super::copied(&all, ranges.clone());
+    let views = Views::new(ranges.map(|range| range.len()), Data::Shared(&data), text)
+        .map_err(|error| reader.corrupt("text or bytes", error))?;
+    reader.finish()?;
+    Ok(views.into_array(nulls))
+}

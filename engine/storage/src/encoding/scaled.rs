@@ -105,13 +105,31 @@ pub(crate) fn decode<T: ArrowPrimitiveType<Native: Scalable>>(
     nulls: Option<NullBuffer>,
     mut reader: ByteReader<'_>,
 ) -> Result<ArrayRef> {
-    let exponent = reader.u8()?;
-    let power = POWERS.get(usize::from(exponent)).copied();
-    let power = power.ok_or_else(|| reader.corrupt(format_args!("an exponent below {}", POWERS.len()), exponent))?;
+    let power = decode_power(&mut reader)?;
     let mut values = Vec::<T::Native>::with_capacity(rows);
     bitpack::unpack(rows, &mut reader, |block| {
         values.extend(block.iter().map(|key| T::Native::unscale(i64::from_key(*key), power)));
     })?;
     reader.finish()?;
     Ok(Arc::new(PrimitiveArray::<T>::new(ScalarBuffer::from(values), nulls)))
+}
+
+/// As [`decode`], the values at `positions` alone, with their NULLs.
+pub(crate) fn take<T: ArrowPrimitiveType<Native: Scalable>>(
+    rows: usize,
+    positions: &[u32],
+    nulls: Option<NullBuffer>,
+    mut reader: ByteReader<'_>,
+) -> Result<ArrayRef> {
+    let power = decode_power(&mut reader)?;
+    let keys = bitpack::unpack_at(rows, positions, &mut reader)?;
+    reader.finish()?;
+    let values: Vec<T::Native> = keys.iter().map(|key| T::Native::unscale(i64::from_key(*key), power)).collect();
+    Ok(Arc::new(PrimitiveArray::<T>::new(ScalarBuffer::from(values), nulls)))
+}
+
+fn decode_power(reader: &mut ByteReader<'_>) -> Result<f64> {
+    let exponent = reader.u8()?;
+    let power = POWERS.get(usize::from(exponent)).copied();
+    power.ok_or_else(|| reader.corrupt(format_args!("an exponent below {}", POWERS.len()), exponent))
 }

@@ -141,6 +141,21 @@ impl Segment {
         self.places.get(&column).map(|place| self.read_place(row_group, *place)).transpose()
     }
 
+    /// The values of a column at these row positions of a row group, which ascend strictly and are below [`Segment::rows`], without
+    /// decoding the others where the encoding allows it; else as [`Segment::read`]. The array has memory of its own.
+    ///
+    /// # Errors
+    /// `Corrupt` for damaged bytes.
+    #[cfg_attr(not(test), expect(dead_code, reason = "merges and scans are about to read through it"))]
+    pub(crate) fn take(&self, row_group: usize, column: ColumnId, positions: &[u32]) -> Result<Option<ArrayRef>> {
+        let Some(place) = self.places.get(&column).copied() else { return Ok(None) };
+        let group = &self.footer.row_groups[row_group];
+        let chunk = &group.chunks[place];
+        let body = self.body(row_group, place, chunk.extent)?;
+        let ty = &self.footer.columns[place].1;
+        encoding::take(ty, group.rows, &chunk.form, &body, positions, &self.file, chunk.extent.offset).map(Some)
+    }
+
     fn read_place(&self, row_group: usize, place: usize) -> Result<ArrayRef> {
         let group = &self.footer.row_groups[row_group];
         let chunk = &group.chunks[place];

@@ -284,6 +284,27 @@ fn damage_is_found_on_first_read() {
     assert!(segment.read(0, ColumnId(2)).unwrap().is_some(), "other chunks stay readable");
 }
 
+/// Proves that single rows are those of the whole column, and that taking them checks the body as reading does.
+#[test]
+fn rows_are_taken_alone() {
+    let (columns, commits) = sample();
+    let (mut bytes, facts) = write(&columns, &commits, &[], 64).unwrap();
+    let segment = open(&bytes, &facts).unwrap();
+    for (id, _, _) in &columns {
+        let whole = segment.read(1, *id).unwrap().unwrap();
+        let positions = [0_u32, 3, 35];
+        let taken = segment.take(1, *id, &positions).unwrap().unwrap();
+        for (i, position) in positions.iter().enumerate() {
+            assert_eq!(taken.slice(i, 1).as_ref(), whole.slice(*position as usize, 1).as_ref());
+        }
+    }
+    assert!(segment.take(0, ColumnId(1000), &[0]).unwrap().is_none());
+    bytes[64] ^= 1;
+    let damaged = open(&bytes, &facts).unwrap();
+    let taken = damaged.take(0, columns[0].0, &[5]);
+    assert_eq!(taken.unwrap_err().kind(), ErrorKind::Corrupt);
+}
+
 /// Proves that a column the segment does not have is absent, not an error.
 #[test]
 fn missing_columns_are_none() {
