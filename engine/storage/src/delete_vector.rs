@@ -17,7 +17,7 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use arrow_buffer::{BooleanBuffer, BooleanBufferBuilder};
+use arrow_buffer::{BooleanBuffer, Buffer};
 use parking_lot::Mutex;
 use roaring::RoaringBitmap;
 
@@ -161,20 +161,19 @@ impl DeleteVector {
 
     /// A bit per position of `range`, set unless it was deleted as of a snapshot; `None` if none was.
     pub(crate) fn live(&self, range: Range<u32>, at: SnapshotId) -> Option<BooleanBuffer> {
-        let mut live = None;
+        let rows = range.len();
+        let mut bits = Vec::new();
         for part in self.parts(&range) {
             let deleted = part.chunk.deleted(at);
             for low in deleted.range(part.start..part.end) {
-                let rows = (range.end - range.start) as usize;
-                let live = live.get_or_insert_with(|| {
-                    let mut all = BooleanBufferBuilder::new(rows);
-                    all.append_n(rows, true);
-                    all
-                });
-                live.set_bit((part.base + low - range.start) as usize, false);
+                if bits.is_empty() {
+                    bits = vec![u8::MAX; rows.div_ceil(8)];
+                }
+                let position = (part.base + low - range.start) as usize;
+                bits[position / 8] &= !(1 << (position % 8));
             }
         }
-        live.map(|mut live| live.finish())
+        (!bits.is_empty()).then(|| BooleanBuffer::new(Buffer::from_vec(bits), 0, rows))
     }
 
     /// How many positions of `range` were deleted as of a snapshot.

@@ -48,17 +48,11 @@ impl Chunk {
 
     /// What was deleted as of a snapshot.
     pub(super) fn deleted(&self, at: SnapshotId) -> Arc<RoaringBitmap> {
-        let (mut all, later) = {
+        let (all, later) = {
             let deletions = self.0.read();
             (Arc::clone(&deletions.all), deletions.history.after(at).to_vec())
         };
-        if !later.is_empty() {
-            let all = Arc::make_mut(&mut all);
-            for position in later {
-                all.remove(u32::from(position));
-            }
-        }
-        all
+        if later.is_empty() { all } else { Arc::new(without(&all, later)) }
     }
 
     /// How many positions from `start`, before `end`, were deleted as of a snapshot.
@@ -76,10 +70,7 @@ impl Chunk {
             let deletions = self.0.read();
             (Arc::clone(&deletions.all), deletions.history.clone())
         };
-        let mut settled = Arc::unwrap_or_clone(all);
-        for position in &history.positions {
-            settled.remove(u32::from(*position));
-        }
+        let settled = without(&all, history.positions.clone());
         history.cut(at);
         (settled, history)
     }
@@ -103,6 +94,16 @@ impl Chunk {
         let deletions = self.0.read();
         size_of::<Self>() + deletions.all.serialized_size() + deletions.history.bytes()
     }
+}
+
+/// Takes positions out that are all in the bitmap, in any order.
+fn without(all: &RoaringBitmap, mut positions: Vec<u16>) -> RoaringBitmap {
+    if positions.len() as u64 == all.len() {
+        return RoaringBitmap::new();
+    }
+    positions.sort();
+    let positions = RoaringBitmap::from_sorted_iter(positions.into_iter().map(u32::from));
+    all - positions.expect("they were just sorted")
 }
 
 /// Deletions in commit order.

@@ -311,3 +311,39 @@ fn memory_and_files_follow_the_deletions() {
     let settled = encoded(&vector, 10_000_000, 200).0.len();
     assert!(settled < 2 * count, "{settled} bytes for {count}");
 }
+
+/// Proves that the committer's mistakes do not pass unnoticed: a commit out of order.
+#[test]
+#[should_panic(expected = "deletions come in commit order")]
+fn an_earlier_commit_panics() {
+    let vector = DeleteVector::new();
+    vector.mark(SnapshotId(5), &[1]);
+    vector.mark(SnapshotId(4), &[2]);
+}
+
+/// Proves the same of a row that is deleted twice, even in two chunks' company.
+#[test]
+#[should_panic(expected = "a row is deleted once")]
+fn a_row_deleted_twice_panics() {
+    let vector = DeleteVector::new();
+    vector.mark(SnapshotId(5), &[1, 70_000]);
+    vector.mark(SnapshotId(6), &[2, 70_000]);
+}
+
+/// Proves the same of a map that gives two rows one position.
+#[test]
+#[should_panic(expected = "no two rows have one position")]
+fn a_map_that_joins_rows_panics() {
+    let vector = DeleteVector::new();
+    vector.mark(SnapshotId(5), &[1, 2]);
+    vector.mapped(|position| Some(position / 4));
+}
+
+/// Proves the same of a file for a segment with fewer rows.
+#[test]
+#[should_panic(expected = "only rows are deleted")]
+fn a_file_of_too_few_rows_panics() {
+    let vector = DeleteVector::new();
+    vector.mark(SnapshotId(5), &[100]);
+    encoded(&vector, 100, 5);
+}
