@@ -178,7 +178,7 @@ fn every_format_on_disk_has_a_page() {
     // A file that outlives the program must be readable without it.
     let pages = files("docs/formats", "md");
     let mut offences = Vec::new();
-    for format in ["delete-vector", "log", "manifest", "segment"] {
+    for format in ["delete-vector", "key-index", "log", "manifest", "segment"] {
         if !pages.contains(&PathBuf::from(format!("docs/formats/{format}.md"))) {
             offences.push(format!("docs/formats/{format}.md is missing"));
         }

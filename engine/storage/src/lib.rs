@@ -34,6 +34,8 @@ mod frame;
 mod ids;
 pub mod io;
 mod jobs;
+#[cfg_attr(not(test), expect(dead_code, unused_imports, reason = "the merge that uses it follows"))]
+mod key_index;
 mod log;
 mod logical_type;
 mod manifest;
