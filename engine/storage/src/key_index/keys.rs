@@ -252,6 +252,12 @@ impl Keys {
         self.hashes[row as usize]
     }
 
+    /// The same keys as if all shared the first bits of the hash: what never happens by itself.
+    #[cfg(test)]
+    pub(super) fn with_first_halves(&self, first: u64) -> Self {
+        Self { hashes: vec![first; self.rows()], ..self.clone() }
+    }
+
     /// What tells apart wide keys that share the first bits; 0 for exact ones.
     #[inline]
     pub(super) fn second(&self, row: u32) -> u64 {

@@ -80,11 +80,10 @@ impl MemoryKeyIndex {
     /// Takes out single rows, so that a key that is replaced again and again does not find all its past. Numbers that are not held are
     /// ignored.
     pub(crate) fn remove(&mut self, rows: impl IntoIterator<Item = u64>) {
-        for row in rows {
-            if self.rows.holds(row) {
-                self.remove_one(row);
-            }
-        }
+        let mut rows: Vec<u64> = rows.into_iter().filter(|row| self.rows.holds(*row)).collect();
+        // The newest first, where each is the first of its chain, whatever number of them one key has.
+        rows.sort_unstable_by_key(|row| std::cmp::Reverse(*row));
+        rows.into_iter().for_each(|row| self.remove_one(row));
     }
 
     fn remove_one(&mut self, row: u64) {

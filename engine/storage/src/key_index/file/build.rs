@@ -82,7 +82,7 @@ fn assemble(mut description: Description, keys: &Keys, offsets: &[u32], entries:
 }
 
 /// Puts the description, with the checksums of the bodies, in front of them.
-fn sign(description: &mut Description, bodies: &Bodies, bytes: &mut [u8]) {
+pub(super) fn sign(description: &mut Description, bodies: &Bodies, bytes: &mut [u8]) {
     for (checksum, body) in description.checksums.iter_mut().zip(bodies.in_order()) {
         *checksum = crc32fast::hash(&bytes[body]);
     }

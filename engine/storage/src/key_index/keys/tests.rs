@@ -1,4 +1,5 @@
 use std::collections::HashMap;
+use std::slice::from_ref;
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
@@ -76,7 +77,7 @@ proptest! {
             // Each row once more, elsewhere, so that there are equal keys however wide they are.
             let once = spec.array();
             let twice: Vec<usize> = (0..rows).chain((0..rows).rev().step_by(3)).collect();
-            let twice = arrow_array::UInt64Array::from_iter_values(twice.iter().map(|row| *row as u64));
+            let twice = UInt64Array::from_iter_values(twice.iter().map(|row| *row as u64));
             arrow_select::take::take(&once, &twice, None).unwrap()
         }).collect();
         let keys = keys(&types, &columns);
@@ -208,8 +209,8 @@ fn floats_are_equal_by_value() {
     let real: ArrayRef = Arc::new(Float32Array::from_iter_values(values.iter().map(|value| *value as f32)));
     let zeros: ArrayRef = Arc::new(UInt8Array::from(vec![0; values.len()]));
     let (d, r, z) = (LogicalType::Double, LogicalType::Real, LogicalType::UTinyInt);
-    assert_eq!(duplicates(&keys(&[d.clone()], &[double.clone()])), expected);
-    assert_eq!(duplicates(&keys(&[r.clone()], &[real.clone()])), expected);
+    assert_eq!(duplicates(&keys(from_ref(&d), from_ref(&double))), expected);
+    assert_eq!(duplicates(&keys(from_ref(&r), from_ref(&real))), expected);
     assert_eq!(duplicates(&keys(&[r, z.clone()], &[real, zeros.clone()])), expected);
     assert_eq!(duplicates(&keys(&[d, z], &[double, zeros])), expected);
 }
@@ -222,8 +223,8 @@ fn widening_keeps_hashes() {
     let wide: ArrayRef = Arc::new(Int64Array::from(vec![-128, -1, 0, 127]));
     let (tiny, big) = (hasher(&[LogicalType::TinyInt]), hasher(&[LogicalType::BigInt]));
     assert_eq!(tiny.layout(), big.layout());
-    assert_eq!(whole(&tiny.hash(&[narrow.clone()]).unwrap()), whole(&big.hash(&[wide.clone()]).unwrap()));
-    assert_eq!(whole(&big.hash(&[narrow.clone()]).unwrap()), whole(&big.hash(&[wide.clone()]).unwrap()));
+    assert_eq!(whole(&tiny.hash(from_ref(&narrow)).unwrap()), whole(&big.hash(from_ref(&wide)).unwrap()));
+    assert_eq!(whole(&big.hash(from_ref(&narrow)).unwrap()), whole(&big.hash(from_ref(&wide)).unwrap()));
     let real: ArrayRef = Arc::new(Float32Array::from(vec![0.1, -0.0, f32::NAN]));
     let double: ArrayRef = Arc::new(Float64Array::from(vec![f64::from(0.1_f32), 0.0, f64::NAN]));
     let (single, both) = (hasher(&[LogicalType::Real]), hasher(&[LogicalType::Double]));
@@ -248,10 +249,10 @@ fn the_secret_decides_the_hashes() {
         (LogicalType::BigInt, Arc::new(Int64Array::from(vec![1, 2, 3])) as ArrayRef),
         (LogicalType::Varchar, text(&["a", "b", "c"])),
     ] {
-        let one = hasher(&[ty.clone()]);
+        let one = hasher(from_ref(&ty));
         let other = KeyHasher::new(&[ty], [7; 16]).unwrap();
         assert_ne!(one.layout(), other.layout());
-        let (one, other) = (whole(&one.hash(&[column.clone()]).unwrap()), whole(&other.hash(&[column]).unwrap()));
+        let (one, other) = (whole(&one.hash(from_ref(&column)).unwrap()), whole(&other.hash(&[column]).unwrap()));
         assert!(one.iter().zip(&other).all(|(a, b)| a != b), "{one:x?} {other:x?}");
     }
 }
@@ -287,7 +288,7 @@ fn keys_can_be_put_together() {
         Arc::new(Int64Array::from(vec![1])),
     ];
     let mut keys = Keys::empty(KeyForm::Exact);
-    parts.iter().for_each(|part| keys.append(&hasher.hash(&[part.clone()]).unwrap()));
+    parts.iter().for_each(|part| keys.append(&hasher.hash(from_ref(part)).unwrap()));
     let nulls: Vec<bool> = (0..5).map(|row| keys.is_null(row)).collect();
     assert_eq!(nulls, [false, false, false, true, false]);
     assert_eq!((keys.rows(), keys.nulls().unwrap().null_count()), (5, 1));
