@@ -6,11 +6,11 @@
 //! 2. A change that fails leaves the catalog as it was.
 //! 3. Every table named in a schema is in `tables`, and the other way round.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
-use crate::commit::{Batch, Change};
+use crate::commit::{Batch, Change, Merge};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{SnapshotId, TableId};
 use crate::schema::{TableSchema, check_name, folded_name};
@@ -162,7 +162,7 @@ impl Catalog {
             Change::DropTable { id } => self.drop_table(*id),
             Change::RenameTable { id, name } => self.rename_table(*id, name),
             Change::SetSchema { id, schema } => self.set_schema(*id, schema, snapshot),
-            Change::Append(batch) => self.check_append(batch),
+            Change::Append(_) | Change::Merge(_) | Change::Delete(_) => self.check_rows(change),
         }
     }
 
@@ -289,18 +289,18 @@ impl Catalog {
         Ok(())
     }
 
-    pub(crate) fn check_append(&self, batch: &Batch) -> Result<()> {
-        let table = self.tables.get(&batch.table()).ok_or_else(|| missing("table", &batch.table()))?;
-        let schema = table.schema();
-        for (id, array) in batch.columns() {
-            if schema.data_type(*id) != Some(array.data_type()) {
-                return Err(Error::new(
-                    ErrorKind::Conflict,
-                    format!("batch does not fit the table: table={}, column id={id}", table.name),
-                ));
-            }
+    /// Whether a change of rows fits the table as it is named and typed now.
+    ///
+    /// # Errors
+    /// `NotFound` without the table, `Conflict` for a column that is not there or has another type, `Invalid` for a merge without usable key.
+    pub(crate) fn check_rows(&self, change: &Change) -> Result<()> {
+        let Some(id) = change.rows_of() else { return Ok(()) };
+        let table = self.tables.get(&id).ok_or_else(|| missing("table", &id))?;
+        match change {
+            Change::Append(batch) => check_batch(table, batch),
+            Change::Merge(merge) => check_batch(table, &merge.batch).and_then(|()| check_merge(table, merge)),
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     fn schema_mut(&mut self, database: &str, schema: &str) -> Result<&mut SchemaEntry> {
@@ -311,6 +311,29 @@ impl Catalog {
             .get_mut(&folded_name(schema))
             .ok_or_else(|| missing("schema", &format_args!("{database}.{schema}")))
     }
+}
+
+fn check_batch(table: &Table, batch: &Batch) -> Result<()> {
+    let misfit = batch.columns().iter().find(|(id, array)| table.schema().data_type(*id) != Some(array.data_type()));
+    match misfit {
+        None => Ok(()),
+        Some((id, _)) => Err(Error::new(
+            ErrorKind::Conflict,
+            format!("batch does not fit the table: table={}, column id={id}", table.name),
+        )),
+    }
+}
+
+fn check_merge(table: &Table, merge: &Merge) -> Result<()> {
+    let absent = merge.key.iter().chain(&merge.newer_by).find(|id| merge.batch.column(**id).is_none());
+    let distinct = merge.key.iter().collect::<BTreeSet<_>>().len() == merge.key.len();
+    if merge.key.is_empty() || !distinct || absent.is_some() {
+        return Err(Error::new(
+            ErrorKind::Invalid,
+            format!("a merge needs distinct key columns, all in its batch: table={}, columns={:?}", table.name, merge.key),
+        ));
+    }
+    Ok(())
 }
 
 fn missing(kind: &str, name: &dyn fmt::Display) -> Error {

@@ -2,7 +2,8 @@
 //!
 //! **Invariants**
 //! 1. A body says everything: decoding needs no catalog, so that replay decodes records in parallel.
-//! 2. Decoding what [`encode`] wrote gives an equal commit.
+//! 2. Decoding what [`encode`] wrote gives an equal commit, but for this: a merge comes back as the append of its batch, and deletions
+//!    not at all. What a commit deletes is known only to the committer, who adds it to the record (`deletions`).
 
 use std::sync::Arc;
 
@@ -10,7 +11,7 @@ use arrow_array::{Array, ArrayRef};
 use arrow_schema::Field;
 
 use crate::array_codec;
-use crate::commit::{Batch, Change, Commit};
+use crate::commit::{Batch, Change, Commit, CommitInfo, Merge};
 use crate::error::Result;
 use crate::frame::{ByteReader, PutBytes};
 use crate::ids::{ColumnId, TableId};
@@ -56,8 +57,13 @@ impl Tag {
 /// `Unsupported` for an array that no column type holds.
 pub(crate) fn encode(commit: &Commit) -> Result<Vec<u8>> {
     let mut out = Vec::with_capacity(512);
-    out.put_u32(commit.changes.len() as u32);
-    for change in &commit.changes {
+    for text in commit.info.texts() {
+        out.put_u8(u8::from(text.is_some()));
+        out.put_sized(text.unwrap_or_default().as_bytes());
+    }
+    let logged = || commit.changes.iter().filter(|change| !matches!(change, Change::Delete(_)));
+    out.put_u32(logged().count() as u32);
+    for change in logged() {
         encode_change(change, &mut out)?;
     }
     Ok(out)
@@ -104,10 +110,11 @@ fn encode_change(change: &Change, out: &mut Vec<u8>) -> Result<()> {
             out.put_u64(id.0);
             encode_schema(schema, out);
         }
-        Change::Append(batch) => {
+        Change::Append(batch) | Change::Merge(Merge { batch, .. }) => {
             out.put_u8(Tag::Append as u8);
             encode_batch(batch, out)?;
         }
+        Change::Delete(_) => {}
     }
     Ok(())
 }
@@ -130,9 +137,17 @@ fn encode_batch(batch: &Batch, out: &mut Vec<u8>) -> Result<()> {
 /// `Corrupt` for anything that [`encode`] does not write.
 pub(crate) fn decode(file: &str, raw: &[u8]) -> Result<Commit> {
     let mut reader = ByteReader::new(file, 0, raw);
+    let [author, message, extra] =
+        [decode_text(&mut reader)?, decode_text(&mut reader)?, decode_text(&mut reader)?];
     let changes = (0..reader.count(1)?).map(|_| decode_change(&mut reader)).collect::<Result<Vec<_>>>()?;
     reader.finish()?;
-    Ok(Commit::new(changes))
+    Ok(Commit { changes, info: CommitInfo { author, message, extra } })
+}
+
+fn decode_text(reader: &mut ByteReader<'_>) -> Result<Option<String>> {
+    let there = decode_flag(reader)?;
+    let text = reader.text()?.to_owned();
+    Ok(there.then_some(text))
 }
 
 fn decode_change(reader: &mut ByteReader<'_>) -> Result<Change> {

@@ -138,6 +138,18 @@ impl DeleteVector {
         new
     }
 
+    /// Takes back what one commit deleted, the last that did, before anybody could ask as of it.
+    pub(crate) fn unmark(&self, snapshot: SnapshotId) {
+        if self.last() != Some(snapshot) {
+            return;
+        }
+        let taken: u64 = self.chunks.iter().map(|(_, chunk)| chunk.take_back(snapshot)).sum();
+        let last = self.chunks.iter().filter_map(|(_, chunk)| chunk.last()).max();
+        let settled = self.settled.load(Ordering::Acquire);
+        self.last.store(last.map_or(settled, |last| last.0.max(settled)), Ordering::Release);
+        self.count.fetch_sub(taken, Ordering::Release);
+    }
+
     /// Whether any commit so far deleted it: the committer's question.
     pub(crate) fn is_deleted(&self, position: u32) -> bool {
         let chunk = self.chunks.get((position >> u16::BITS) as u16);

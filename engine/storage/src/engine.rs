@@ -10,11 +10,11 @@ use std::thread::JoinHandle;
 
 use parking_lot::{Condvar, Mutex, RwLock};
 
-use crate::commit::Commit;
+use crate::commit::{Commit, CommitInfo, Committed};
 use crate::commit_codec;
 use crate::error::{Error, ErrorKind, Result};
 use crate::flush::{Flusher, flush};
-use crate::ids::{SnapshotId, TableId};
+use crate::ids::TableId;
 use crate::io::latch::LatchDisk;
 use crate::io::{Disk, DiskLock};
 use crate::jobs;
@@ -168,13 +168,13 @@ impl Engine {
         Snapshot::new(Arc::clone(&self.shared().current.read()))
     }
 
-    /// Makes a commit durable and visible, then returns its snapshot. Blocks.
+    /// Makes a commit durable and visible, then says which snapshot shows it and what became of rows. Blocks.
     ///
     /// # Errors
     /// `NotFound`, `Conflict` or `Invalid` if the commit does not fit what is there now; `Exhausted` when memory or disk is full;
     /// `Unavailable` once closed. Nothing is written then. `Latched` after a failed write: whether this commit survives a
     /// restart is not known.
-    pub fn write(&self, commit: Commit) -> Result<SnapshotId> {
+    pub fn write(&self, commit: Commit) -> Result<Committed> {
         let (sender, receiver) = mpsc::sync_channel(1);
         self.submit(commit, move |outcome| {
             // The receiver waits below for as long as the sender lives.
@@ -185,7 +185,7 @@ impl Engine {
 
     /// Queues a commit; `done` runs once, on the committer's thread (or on this one), when the commit is durable and visible
     /// or has failed as for [`Engine::write`]. If the committer dies, `done` is dropped.
-    pub fn submit(&self, commit: Commit, done: impl FnOnce(Result<SnapshotId>) + Send + 'static) {
+    pub fn submit(&self, commit: Commit, done: impl FnOnce(Result<Committed>) + Send + 'static) {
         let shared = self.shared();
         let body = match shared.check_writable().and_then(|()| encoded(&commit)) {
             Ok(body) => body,
@@ -244,14 +244,16 @@ impl Engine {
         let shared = self.shared();
         let state = Arc::clone(&shared.current.read());
         let (queued_commits, queued_bytes) = shared.queue.depth();
-        let segments = || state.rows.values().flat_map(|rows| &rows.segments);
+        let user_rows = || state.rows.iter().filter(|(table, _)| **table != TableId::HISTORY).map(|(_, rows)| rows);
+        let segments = || user_rows().flat_map(|rows| &rows.segments);
         let memory_rows = |rows: &crate::state::TableRows| rows.sealed.rows() + rows.active.rows();
         Metrics {
             memtable_bytes: state.memory_bytes() as u64,
-            memtable_rows: state.rows.values().map(|rows| memory_rows(rows) as u64).sum(),
+            memtable_rows: user_rows().map(|rows| memory_rows(rows) as u64).sum(),
             segments: segments().count() as u64,
             segment_bytes: segments().map(|segment| segment.entry.bytes).sum(),
             segment_rows: segments().map(|segment| segment.entry.rows).sum(),
+            deleted_rows: segments().map(|segment| segment.deletes.count()).sum(),
             snapshot: state.snapshot.0,
             queued_commits: queued_commits as u64,
             queued_bytes: queued_bytes as u64,
@@ -265,6 +267,13 @@ impl Engine {
 }
 
 fn encoded(commit: &Commit) -> Result<Body> {
+    let said: usize = commit.info.texts().iter().flatten().map(|text| text.len()).sum();
+    if said > CommitInfo::BYTES_MAX {
+        return Err(Error::new(
+            ErrorKind::Invalid,
+            format!("too much is said of a commit: limit_bytes={}, found={said}", CommitInfo::BYTES_MAX),
+        ));
+    }
     let raw = commit_codec::encode(commit)?;
     if raw.len() > Body::RAW_BYTES_MAX {
         return Err(Error::new(
@@ -311,6 +320,8 @@ impl Drop for Running {
 
 #[cfg(test)]
 mod golden_tests;
+#[cfg(test)]
+mod merge_tests;
 #[cfg(any(test, feature = "sim"))]
 mod steps;
 #[cfg(test)]

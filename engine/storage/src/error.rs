@@ -33,6 +33,7 @@ pub enum ErrorKind {
 pub struct Error {
     kind: ErrorKind,
     message: String,
+    rows: Vec<u32>,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
@@ -42,7 +43,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 impl Error {
     /// An error without a deeper cause.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), source: None }
+        Self { kind, message: message.into(), rows: Vec::new(), source: None }
     }
 
     /// An error caused by another one.
@@ -51,7 +52,18 @@ impl Error {
         message: impl Into<String>,
         source: impl Into<Box<dyn StdError + Send + Sync>>,
     ) -> Self {
-        Self { kind, message: message.into(), source: Some(source.into()) }
+        Self { kind, message: message.into(), rows: Vec::new(), source: Some(source.into()) }
+    }
+
+    /// The same error, about these rows of a batch.
+    #[must_use]
+    pub(crate) fn about_rows(self, rows: Vec<u32>) -> Self {
+        Self { rows, ..self }
+    }
+
+    /// Positions in the batch of the rows that are the reason, ascending; empty unless rows are.
+    pub fn rows(&self) -> &[u32] {
+        &self.rows
     }
 
     /// Damaged bytes: names the file, the offset, and what was expected and found.

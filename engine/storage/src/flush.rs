@@ -5,27 +5,36 @@
 //! 2. Rows leave memory only after a durable manifest names the segments that hold them; a failed flush changes nothing
 //!    that a reader or a restart can see.
 //! 3. A segment file that no manifest names is never read, and is removed by the next sweep.
+//! 4. With the manifest go all deletions up to its checkpoint, of rows in memory and in older segments: the log does not bring them back.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arrow_array::ArrayRef;
 
 use crate::catalog::{Catalog, Table};
 use crate::columns::default_array;
+use crate::delete_vector::DeleteVector;
 use crate::engine::Shared;
 use crate::error::{Error, ErrorKind, Result};
+use crate::history;
 use crate::ids::{SegmentId, SnapshotId, TableId};
 use crate::io::Disk;
+use crate::key_tables::Key;
+use crate::live_segment::{open_segment, write_deletes};
 use crate::manifest::{Manifest, SEGMENT_FOLDER, SegmentEntry, segment_path, store};
-use crate::memtable::{MemBatch, Memtable};
+use crate::memtable::{MemBatch, Memtable, Moved};
 use crate::schema::Column;
-use crate::segment::{Segment, SegmentWriter};
-use crate::state::LiveSegment;
+use crate::segment::SegmentWriter;
+use crate::state::{LiveSegment, TableRows};
 use crate::sweep::sweep;
+use crate::write::Writer;
 
-/// The manifest that stands. There is one, behind a lock that also serialises flushes.
+/// The manifest that stands. There is one, behind a lock that also serialises flushes and the ends of compactions.
 pub(crate) struct Flusher {
     pub(crate) manifest: Manifest,
+    /// Segments that a compaction is writing.
+    pub(crate) unfinished: BTreeSet<SegmentId>,
 }
 
 /// Everything up to one commit, as the writer handed it over.
@@ -33,7 +42,14 @@ struct Sealed {
     checkpoint: SnapshotId,
     time_us: i64,
     catalog: Arc<Catalog>,
-    tables: Vec<(TableId, Memtable)>,
+    tables: Vec<SealedTable>,
+}
+
+/// One table of it.
+struct SealedTable {
+    table: Arc<Table>,
+    rows: Arc<TableRows>,
+    keys: Vec<Key>,
 }
 
 /// Writes all rows in memory to segments and releases the log.
@@ -43,39 +59,44 @@ struct Sealed {
 pub(crate) fn flush(shared: &Shared) -> Result<()> {
     let mut flusher = shared.flusher.lock();
     let Some(sealed) = seal(shared, flusher.manifest.checkpoint)? else { return Ok(()) };
+    let standing = &flusher.manifest;
     let mut manifest = Manifest {
-        generation: flusher.manifest.generation + 1,
+        generation: standing.generation + 1,
         checkpoint: sealed.checkpoint,
         checkpoint_time_us: sealed.time_us,
         next_table: shared.next_table(),
-        next_segment: flusher.manifest.next_segment,
-        segments: flusher.manifest.segments.clone(),
+        next_segment: standing.next_segment,
+        key_secret: standing.key_secret,
+        deletes_through: standing.deletes_through,
+        horizon: standing.horizon,
+        row_counts: sealed.tables.iter().map(|sealed| (sealed.table.id, sealed.rows.next_row)).collect(),
+        segments: standing.segments.clone(),
         catalog: sealed.catalog.as_ref().clone(),
     };
-    manifest.segments.retain(|segment| sealed.catalog.table_by_id(segment.table).is_some());
-    let published = write_tables(shared, &sealed, &mut manifest.next_segment).and_then(|written| {
-        manifest.segments.extend(written.iter().map(|segment| segment.entry.clone()));
+    let there = |table: TableId| table == TableId::HISTORY || sealed.catalog.table_by_id(table).is_some();
+    manifest.segments.retain(|segment| there(segment.table));
+    let published = write_tables(shared, &sealed, &mut manifest).and_then(|written| {
         store::publish(shared.disk.as_ref(), &manifest).map(|()| written)
     });
     // Ids of files that may exist are not given again, whatever became of the files.
     flusher.manifest.next_segment = manifest.next_segment;
     let written = match published {
         Ok(written) => written,
-        Err(error) => return Err(abandon(shared, &flusher.manifest, error)),
+        Err(error) => return Err(abandon(shared, &flusher, error)),
     };
     flusher.manifest = manifest;
     install(shared, &sealed, written)?;
-    sweep(shared.disk.as_ref(), &flusher.manifest)?;
+    sweep(shared.disk.as_ref(), &flusher.manifest, &flusher.unfinished)?;
     shared.counters.flush_done();
     Ok(())
 }
 
 /// Gives back the space of a flush that found the disk full, or trying again would only fill it further. After any other failure
 /// nothing is touched: the new manifest may be the one that stands after a restart.
-fn abandon(shared: &Shared, standing: &Manifest, error: Error) -> Error {
+fn abandon(shared: &Shared, standing: &Flusher, error: Error) -> Error {
     if error.kind() == ErrorKind::Exhausted {
         // What cannot be removed now is swept by the next flush; the cause is what matters to the caller.
-        drop(sweep(shared.disk.as_ref(), standing));
+        drop(sweep(shared.disk.as_ref(), &standing.manifest, &standing.unfinished));
     }
     error
 }
@@ -92,59 +113,102 @@ fn seal(shared: &Shared, checkpoint: SnapshotId) -> Result<Option<Sealed>> {
         Err(error) if error.kind() == ErrorKind::Exhausted => {}
         Err(error) => return Err(error),
     }
-    let mut tables = Vec::new();
-    for (id, rows) in &mut writer.state.rows {
+    for rows in writer.state.rows.values_mut() {
         let rows = Arc::make_mut(rows);
         rows.sealed.append(&mut rows.active);
-        if !rows.sealed.is_empty() {
-            tables.push((*id, rows.sealed.clone()));
-        }
     }
     shared.publish(&writer.state);
+    let state = &writer.state;
+    let sealed = state.rows.iter().filter_map(|(id, rows)| {
+        let table = table_of(&state.catalog, *id)?;
+        Some(SealedTable { table: Arc::clone(table), rows: Arc::clone(rows), keys: writer.keys.of(*id) })
+    });
     Ok(Some(Sealed {
-        checkpoint: writer.state.snapshot,
-        time_us: writer.state.time_us,
-        catalog: Arc::clone(&writer.state.catalog),
-        tables,
+        checkpoint: state.snapshot,
+        time_us: state.time_us,
+        catalog: Arc::clone(&state.catalog),
+        tables: sealed.collect(),
     }))
 }
 
-fn write_tables(shared: &Shared, sealed: &Sealed, next: &mut SegmentId) -> Result<Vec<Arc<LiveSegment>>> {
-    let mut written = Vec::new();
-    for (id, memtable) in &sealed.tables {
-        if let Some(table) = sealed.catalog.table_by_id(*id) {
-            write_table(shared, table, memtable, next, &mut written)?;
+/// A table by its id, the engine's own one included.
+pub(crate) fn table_of(catalog: &Catalog, id: TableId) -> Option<&Arc<Table>> {
+    if id == TableId::HISTORY { Some(history::table()) } else { catalog.table_by_id(id) }
+}
+
+/// Segments that a flush wrote, by table.
+type Written = BTreeMap<TableId, Vec<LiveSegment>>;
+
+/// Writes the segments, key indexes and delete vectors, and names them in the manifest.
+fn write_tables(shared: &Shared, sealed: &Sealed, manifest: &mut Manifest) -> Result<Written> {
+    let mut written = Written::new();
+    for sealed_table in &sealed.tables {
+        let segments = write_table(shared, sealed_table, &mut manifest.next_segment)?;
+        for segment in &segments {
+            for key in &sealed_table.keys {
+                segment.key_index(shared.disk.as_ref(), sealed_table.table.schema(), key)?;
+            }
         }
+        manifest.segments.extend(segments.iter().map(|segment| segment.entry.clone()));
+        written.insert(sealed_table.table.id, segments);
     }
-    if !written.is_empty() {
-        shared.disk.sync_dir(SEGMENT_FOLDER).map_err(|error| Error::io("sync", SEGMENT_FOLDER, error))?;
+    for sealed_table in &sealed.tables {
+        let written = &written[&sealed_table.table.id];
+        write_all_deletes(shared, &sealed_table.rows, written, sealed.checkpoint, manifest)?;
     }
+    shared.disk.sync_dir(SEGMENT_FOLDER).map_err(|error| Error::io("sync", SEGMENT_FOLDER, error))?;
     Ok(written)
 }
 
-fn write_table(
+/// Writes the delete vectors of a table's segments that its manifest entries do not have in full.
+fn write_all_deletes(
     shared: &Shared,
-    table: &Table,
-    memtable: &Memtable,
-    next: &mut SegmentId,
-    written: &mut Vec<Arc<LiveSegment>>,
+    rows: &TableRows,
+    written: &[LiveSegment],
+    checkpoint: SnapshotId,
+    manifest: &mut Manifest,
 ) -> Result<()> {
+    let moved: Vec<(SegmentId, DeleteVector)> =
+        written.iter().map(|segment| (segment.entry.id, moved_deletes(rows, &segment.entry))).collect();
+    let older = rows.segments.iter().map(|segment| (segment.entry.id, &segment.deletes));
+    for (id, deletes) in older.chain(moved.iter().map(|(id, deletes)| (*id, deletes))) {
+        let Some(entry) = manifest.segments.iter_mut().find(|entry| entry.id == id) else { continue };
+        let through = entry.deletes.as_ref().map_or(SnapshotId(0), |known| known.through);
+        if deletes.last().is_some_and(|last| last > through) {
+            let file = manifest.next_segment;
+            manifest.next_segment = file.next();
+            entry.deletes = Some(write_deletes(shared.disk.as_ref(), entry, deletes, file, checkpoint)?);
+        }
+    }
+    Ok(())
+}
+
+/// What was deleted of the rows that a flush wrote into a segment.
+fn moved_deletes(rows: &TableRows, entry: &SegmentEntry) -> DeleteVector {
+    let first = rows.memory_position(entry.first_row.expect("a flush knows the numbers of its rows"));
+    rows.memory_deletes.mapped(|at| at.checked_sub(first).filter(|position| u64::from(*position) < entry.rows))
+}
+
+fn write_table(shared: &Shared, sealed: &SealedTable, next: &mut SegmentId) -> Result<Vec<LiveSegment>> {
+    let memtable = &sealed.rows.sealed;
     // A column that no row mentions is not stored: it reads as its default.
-    let columns: Vec<&Column> = table
+    let columns: Vec<&Column> = sealed
+        .table
         .schema()
         .columns()
         .iter()
         .filter(|column| memtable.batches().iter().any(|batch| batch.column(column.id).is_some()))
         .collect();
+    let mut written = Vec::new();
     let mut rest = memtable.batches();
     while !rest.is_empty() {
         let (now, later) = rest.split_at(segment_batches(rest, shared.options.segment_rows_max));
         let id = *next;
         *next = next.next();
-        written.push(Arc::new(write_segment(shared, id, table.id, &columns, now)?));
+        written.push(write_segment(shared, id, sealed.table.id, &columns, now)?);
         rest = later;
     }
-    Ok(())
+    Ok(written)
 }
 
 /// How many of the batches go into one segment; at least one.
@@ -172,7 +236,16 @@ fn write_segment(
         writer.append(batch.rows(), &arrays, batch.commits())?;
     }
     let facts = writer.finish()?;
-    let entry = SegmentEntry { id, table, rows: facts.rows, bytes: facts.bytes, checksum: facts.checksum };
+    let entry = SegmentEntry {
+        id,
+        table,
+        rows: facts.rows,
+        bytes: facts.bytes,
+        checksum: facts.checksum,
+        first_row: batches.first().map(|batch| batch.first_row()),
+        deletes: None,
+    };
+    shared.counters.segment_written(facts.bytes);
     open_segment(shared.disk.as_ref(), entry)
 }
 
@@ -183,31 +256,41 @@ fn column_of(batch: &MemBatch, column: &Column) -> Result<ArrayRef> {
     }
 }
 
-/// Maps a segment file and checks that it is the one the manifest means.
-pub(crate) fn open_segment(disk: &dyn Disk, entry: SegmentEntry) -> Result<LiveSegment> {
-    let path = segment_path(entry.id);
-    let file = disk.open(&path).map_err(|error| Error::io("open", &path, error))?;
-    let map = file.map().map_err(|error| Error::io("map", &path, error))?;
-    let reader = Segment::open(&path, map, entry.bytes, entry.checksum)?;
-    if reader.total_rows() != entry.rows {
-        return Err(Error::corrupt(&path, 0, format_args!("{} rows", entry.rows), reader.total_rows()));
+/// Puts the segments in the place of the sealed batches.
+fn install(shared: &Shared, sealed: &Sealed, mut written: Written) -> Result<()> {
+    let mut writer = shared.writer.lock();
+    let Writer { state, keys, log, .. } = &mut *writer;
+    for SealedTable { table, rows: sealed_rows, .. } in &sealed.tables {
+        if table_of(&state.catalog, table.id).is_none() || sealed_rows.sealed.is_empty() {
+            continue;
+        }
+        let rows = state.rows_mut(table.id);
+        let mut segments = Vec::new();
+        for mut segment in written.remove(&table.id).unwrap_or_default() {
+            segment.deletes = moved_deletes(rows, &segment.entry);
+            segments.push(Arc::new(segment));
+        }
+        move_batches(sealed_rows.sealed.batches(), &segments);
+        rows.segments.extend(segments);
+        let base = sealed_rows.next_row;
+        let kept = rows.memory_position(base);
+        rows.memory_deletes = Arc::new(rows.memory_deletes.mapped(|at| at.checked_sub(kept)));
+        rows.memory_base = base;
+        rows.sealed = Memtable::default();
+        keys.flushed(table.id, base);
     }
-    Ok(LiveSegment { entry, reader })
+    shared.publish(state);
+    log.release(sealed.checkpoint)
 }
 
-/// Puts the segments in the place of the sealed batches.
-fn install(shared: &Shared, sealed: &Sealed, written: Vec<Arc<LiveSegment>>) -> Result<()> {
-    let mut writer = shared.writer.lock();
-    for (id, _) in &sealed.tables {
-        if writer.state.catalog.table_by_id(*id).is_some() {
-            writer.state.rows_mut(*id).sealed = Memtable::default();
-        }
+/// Leaves word in each batch where its rows went. None of them spans two segments.
+fn move_batches(batches: &[Arc<MemBatch>], segments: &[Arc<LiveSegment>]) {
+    for batch in batches {
+        let found = segments.iter().find_map(|segment| {
+            let position = batch.first_row().checked_sub(segment.entry.first_row?)?;
+            (position < segment.entry.rows).then_some((segment, position as u32))
+        });
+        let (segment, first) = found.expect("every sealed row was written");
+        batch.move_to(Moved::Segment(Arc::clone(segment), first));
     }
-    for segment in written {
-        if writer.state.catalog.table_by_id(segment.entry.table).is_some() {
-            writer.state.rows_mut(segment.entry.table).segments.push(segment);
-        }
-    }
-    shared.publish(&writer.state);
-    writer.log.release(sealed.checkpoint)
 }

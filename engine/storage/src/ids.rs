@@ -34,6 +34,11 @@ id! {
     /// A table for its whole life; a dropped and re-created table gets a new one.
     TableId(u64)
 }
+impl TableId {
+    /// The engine's own table of commits; no other has this id.
+    pub(crate) const HISTORY: Self = Self(0);
+}
+
 id! {
     /// A column of one table, stable across renames and reorders.
     ColumnId(u32)

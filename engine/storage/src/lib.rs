@@ -15,6 +15,7 @@
 //!
 //! This crate knows nothing of HTTP, JSON, SQL or async runtimes.
 
+mod apply;
 mod array_codec;
 mod byte_views;
 mod catalog;
@@ -24,26 +25,32 @@ mod commit;
 mod commit_codec;
 mod commit_runs;
 mod concat;
-#[cfg_attr(not(test), expect(dead_code, reason = "the merge that uses it follows"))]
+mod deletions;
 mod delete_vector;
 mod encoding;
 mod engine;
 mod error;
 mod flush;
 mod frame;
+mod history;
 mod ids;
 pub mod io;
 mod jobs;
-#[cfg_attr(not(test), expect(dead_code, unused_imports, reason = "the merge that uses it follows"))]
 mod key_index;
+mod key_tables;
+mod live_segment;
 mod log;
 mod logical_type;
 mod manifest;
 mod memtable;
+mod merge;
 mod metrics;
 mod options;
+mod places;
 mod queue;
 mod recovery;
+mod row_set;
+mod scan_unit;
 mod schema;
 mod schema_codec;
 mod segment;
@@ -58,15 +65,17 @@ mod write;
 mod zone_map;
 
 pub use catalog::{Catalog, Database, SchemaEntry, Table, TableName};
-pub use commit::{Batch, Change, Commit};
+pub use commit::{Batch, Change, Commit, CommitInfo, Committed, Merge, OnMatch, RowCounts};
 pub use engine::Engine;
 pub use error::{Error, ErrorKind, Result};
 pub use ids::{ColumnId, SchemaVersion, SegmentId, SnapshotId, TableId};
 pub use logical_type::{LogicalType, TYPE_METADATA_KEY, quoted_if_needed};
 pub use metrics::Metrics;
 pub use options::Options;
+pub use row_set::RowSet;
+pub use scan_unit::ScanUnit;
 pub use schema::{Column, NewColumn, TableSchema, folded_name, same_name};
-pub use snapshot::{ScanUnit, Snapshot, TableSnapshot};
+pub use snapshot::{Snapshot, TableSnapshot};
 pub use value::Value;
 pub use verify::{Verified, verify};
 pub use zone_map::ZoneMap;

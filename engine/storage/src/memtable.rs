@@ -3,11 +3,12 @@
 //! **Invariants**
 //! 1. A [`MemBatch`] never changes; a [`Memtable`] is a cheap list of them, so a snapshot keeps the list it saw.
 //! 2. Batches are in commit order.
-//! 3. At most [`FANOUT`] - 1 batches of each size tier: a thousand one-row commits scan like a handful of batches, and a
+//! 3. Rows are numbered in commit order, without gaps from batch to batch.
+//! 4. At most [`FANOUT`] - 1 batches of each size tier: a thousand one-row commits scan like a handful of batches, and a
 //!    row is copied once per tier.
 
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arrow_array::ArrayRef;
 
@@ -18,29 +19,69 @@ use crate::concat::{array_bytes, concat};
 use crate::error::Result;
 use crate::ids::{ColumnId, SnapshotId};
 use crate::schema::TableSchema;
+use crate::state::LiveSegment;
 
 /// Batches of one tier that are merged into one of the next. Eight: five tiers up to the largest, five copies per row at most.
 const FANOUT: usize = 8;
 /// Rows at which a batch is left alone ([`FANOUT`] to the fourth): a query reads batches of about this size anyway.
 const SETTLED_ROWS: usize = 4096;
 
+/// Where a batch's rows went.
+#[derive(Debug)]
+pub(crate) enum Moved {
+    /// Into a larger batch.
+    Batch(Arc<MemBatch>),
+    /// Into a segment: the position of the first.
+    Segment(Arc<LiveSegment>, u32),
+}
+
 /// Rows of one table with the commits that wrote them.
 #[derive(Debug)]
 pub(crate) struct MemBatch {
+    /// The first row's number in its table.
+    first_row: u64,
     rows: usize,
     columns: Vec<(ColumnId, ArrayRef)>,
     commits: CommitRuns,
     bytes: usize,
+    moved: OnceLock<Moved>,
 }
 
 impl MemBatch {
-    pub(crate) fn new(batch: &Batch, snapshot: SnapshotId) -> Self {
-        Self::from_parts(batch.rows(), batch.columns().to_vec(), CommitRuns::of(snapshot, batch.rows()))
+    pub(crate) fn new(first_row: u64, batch: &Batch, snapshot: SnapshotId) -> Self {
+        let commits = CommitRuns::of(snapshot, batch.rows());
+        Self::from_parts(first_row, batch.rows(), batch.columns().to_vec(), commits)
     }
 
-    fn from_parts(rows: usize, columns: Vec<(ColumnId, ArrayRef)>, commits: CommitRuns) -> Self {
+    /// Rows of several commits, columns sorted by id.
+    pub(crate) fn from_parts(
+        first_row: u64,
+        rows: usize,
+        columns: Vec<(ColumnId, ArrayRef)>,
+        commits: CommitRuns,
+    ) -> Self {
         let bytes = columns.iter().map(|(_, array)| array_bytes(array)).sum();
-        Self { rows, columns, commits, bytes }
+        Self { first_row, rows, columns, commits, bytes, moved: OnceLock::new() }
+    }
+
+    /// The number in its table of the first row.
+    pub(crate) fn first_row(&self) -> u64 {
+        self.first_row
+    }
+
+    /// The number after the last row's.
+    pub(crate) fn end_row(&self) -> u64 {
+        self.first_row + self.rows as u64
+    }
+
+    /// Where the rows are by now; `None`: here.
+    pub(crate) fn moved(&self) -> Option<&Moved> {
+        self.moved.get()
+    }
+
+    /// Says where the rows went. A batch moves once: a flush that failed leaves its batches where they are.
+    pub(crate) fn move_to(&self, place: Moved) {
+        self.moved.set(place).expect("a batch moves once");
     }
 
     pub(crate) fn rows(&self) -> usize {
@@ -62,6 +103,7 @@ impl MemBatch {
 
     /// One batch of all rows of `batches`, in that order, with the columns that `schema` still has.
     fn merge(batches: &[Arc<Self>], schema: &TableSchema) -> Result<Self> {
+        let first_row = batches.first().map_or(0, |batch| batch.first_row);
         let rows = batches.iter().map(|batch| batch.rows).sum();
         let mut commits = CommitRuns::default();
         for batch in batches {
@@ -82,7 +124,7 @@ impl MemBatch {
             columns.push((column.id, concat(&column.logical_type, &arrays)?));
         }
         columns.sort_by_key(|(id, _)| *id);
-        Ok(Self::from_parts(rows, columns, commits))
+        Ok(Self::from_parts(first_row, rows, columns, commits))
     }
 }
 
@@ -113,17 +155,33 @@ impl Memtable {
         self.batches.push(Arc::new(batch));
     }
 
+    /// The batch with a row of that number, if it is here.
+    pub(crate) fn batch_of(&self, row: u64) -> Option<&Arc<MemBatch>> {
+        let after = self.batches.partition_point(|batch| batch.first_row <= row);
+        self.batches[..after].last().filter(|batch| row < batch.end_row())
+    }
+
+    /// Takes back the newest batches, so that none has a row from `row` on.
+    pub(crate) fn truncate(&mut self, row: u64) {
+        let kept = self.batches.partition_point(|batch| batch.first_row < row);
+        self.batches.truncate(kept);
+    }
+
     /// Takes over another's batches, which were committed after these.
     pub(crate) fn append(&mut self, later: &mut Self) {
         self.batches.append(&mut later.batches);
     }
 
-    /// Merges small batches until invariant 3 holds. Batches that Arrow cannot join (offsets past 32 bits) stay apart:
+    /// Merges small batches until invariant 4 holds. Batches that Arrow cannot join (offsets past 32 bits) stay apart:
     /// they are as readable as before.
     pub(crate) fn consolidate(&mut self, schema: &TableSchema) {
         while let Some(range) = mergeable(&self.batches) {
             let Ok(merged) = MemBatch::merge(&self.batches[range.clone()], schema) else { return };
-            self.batches.splice(range, [Arc::new(merged)]);
+            let merged = Arc::new(merged);
+            for batch in &self.batches[range.clone()] {
+                batch.move_to(Moved::Batch(Arc::clone(&merged)));
+            }
+            self.batches.splice(range, [merged]);
         }
     }
 }

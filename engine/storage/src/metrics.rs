@@ -29,6 +29,10 @@ pub struct Metrics {
     pub segment_bytes: u64,
     /// Rows in live segments.
     pub segment_rows: u64,
+    /// Rows in live segments that were deleted and are kept for older snapshots, or until compaction drops them.
+    pub deleted_rows: u64,
+    /// Bytes written to segments by flushes.
+    pub flush_bytes_written: u64,
     /// Newest snapshot.
     pub snapshot: u64,
     /// Commits waiting for the committer.
@@ -46,6 +50,7 @@ pub(crate) struct Counters {
     log_bytes_written: AtomicU64,
     log_bytes: AtomicU64,
     flushes: AtomicU64,
+    flush_bytes_written: AtomicU64,
 }
 
 impl Counters {
@@ -56,6 +61,10 @@ impl Counters {
         self.log_bytes_written.fetch_add(outcome.log_bytes, Ordering::Relaxed);
         self.groups.fetch_add(u64::from(outcome.commits > 0), Ordering::Relaxed);
         self.log_bytes.store(log_bytes, Ordering::Relaxed);
+    }
+
+    pub(crate) fn segment_written(&self, bytes: u64) {
+        self.flush_bytes_written.fetch_add(bytes, Ordering::Relaxed);
     }
 
     pub(crate) fn flush_done(&self) {
@@ -70,6 +79,7 @@ impl Counters {
             log_bytes_written: self.log_bytes_written.load(Ordering::Relaxed),
             log_bytes: self.log_bytes.load(Ordering::Relaxed),
             flushes: self.flushes.load(Ordering::Relaxed),
+            flush_bytes_written: self.flush_bytes_written.load(Ordering::Relaxed),
             ..Metrics::default()
         }
     }

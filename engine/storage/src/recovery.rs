@@ -5,21 +5,23 @@
 //! 2. Every acknowledged commit is there afterwards, and no part of one that the log does not hold whole.
 //! 3. Damage is reported with its file; nothing is skipped.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::thread;
 
-use crate::commit::{Change, Commit};
-use crate::commit_codec;
+use crate::commit::Change;
 use crate::error::{Error, ErrorKind, Result};
-use crate::flush::{Flusher, open_segment};
+use crate::flush::Flusher;
 use crate::ids::{SegmentId, TableId};
 use crate::io::Disk;
+use crate::key_tables::KeyTables;
+use crate::live_segment::open_segment;
 use crate::log::{self, LogOptions, LogWriter, Replayed};
 use crate::manifest::{Manifest, SEGMENT_FOLDER, store};
 use crate::options::Options;
 use crate::state::State;
 use crate::sweep::sweep;
-use crate::write::{self, Writer};
+use crate::write::{self, LoggedCommit, Writer};
 
 /// What an engine starts from.
 pub(crate) struct Recovered {
@@ -40,7 +42,7 @@ pub(crate) fn recover(disk: &Arc<dyn Disk>, options: &Options) -> Result<Recover
     let mut state = load(disk.as_ref(), &manifest)?;
     let mut next_table = manifest.next_table;
     let end = log::replay(disk.as_ref(), manifest.checkpoint, &mut |records| {
-        replay_records(&mut state, &records, &mut next_table)
+        replay_records(&mut state, &records, &manifest, &mut next_table)
     })?;
     let log = LogWriter::start(
         Arc::clone(disk),
@@ -52,8 +54,11 @@ pub(crate) fn recover(disk: &Arc<dyn Disk>, options: &Options) -> Result<Recover
         end,
     )?;
     assert_eq!(log.last(), state.snapshot, "the log goes on where the replayed state ends");
-    sweep(disk.as_ref(), &manifest)?;
-    Ok(Recovered { writer: Writer { log, state }, flusher: Flusher { manifest }, next_table })
+    let unfinished = BTreeSet::new();
+    sweep(disk.as_ref(), &manifest, &unfinished)?;
+    let keys = KeyTables::new(manifest.key_secret);
+    let writer = Writer { disk: Arc::clone(disk), log, state, keys };
+    Ok(Recovered { writer, flusher: Flusher { manifest, unfinished }, next_table })
 }
 
 /// A new directory: folders, then the first manifest. Nothing is logged before it stands.
@@ -69,19 +74,33 @@ fn create(disk: &dyn Disk) -> Result<Manifest> {
         disk.create_dir(folder).map_err(|error| Error::io("create", folder, error))?;
     }
     disk.sync_dir("").map_err(|error| Error::io("sync", "", error))?;
-    let manifest =
-        Manifest { generation: 1, next_table: TableId(1), next_segment: SegmentId(1), ..Manifest::default() };
+    let mut key_secret = [0; 16];
+    getrandom::fill(&mut key_secret)
+        .map_err(|error| Error::with_source(ErrorKind::Internal, "the system has no random bytes", error))?;
+    let manifest = Manifest {
+        generation: 1,
+        next_table: TableId(1),
+        next_segment: SegmentId(1),
+        key_secret,
+        ..Manifest::default()
+    };
     store::publish(disk, &manifest)?;
     Ok(manifest)
 }
 
-fn load(disk: &dyn Disk, manifest: &Manifest) -> Result<State> {
+/// The state at the checkpoint.
+pub(crate) fn load(disk: &dyn Disk, manifest: &Manifest) -> Result<State> {
     let mut state = State {
         snapshot: manifest.checkpoint,
         time_us: manifest.checkpoint_time_us,
+        horizon: manifest.horizon,
         catalog: Arc::new(manifest.catalog.clone()),
         ..State::default()
     };
+    for (table, count) in &manifest.row_counts {
+        let rows = state.rows_mut(*table);
+        (rows.next_row, rows.memory_base) = (*count, *count);
+    }
     for entry in &manifest.segments {
         let segment = Arc::new(open_segment(disk, entry.clone())?);
         state.rows_mut(entry.table).segments.push(segment);
@@ -89,26 +108,31 @@ fn load(disk: &dyn Disk, manifest: &Manifest) -> Result<State> {
     Ok(state)
 }
 
-fn replay_records(state: &mut State, records: &[Replayed], next_table: &mut TableId) -> Result<()> {
-    for (record, commit) in records.iter().zip(decode_all(records)?) {
-        for change in &commit.changes {
-            if let Change::CreateTable { id, .. } = change {
-                *next_table = (*next_table).max(id.next());
-            }
+fn replay_records(
+    state: &mut State,
+    records: &[Replayed],
+    manifest: &Manifest,
+    next_table: &mut TableId,
+) -> Result<()> {
+    let commits = decode_all(records)?;
+    for change in commits.iter().flat_map(|commit| &commit.commit().changes) {
+        if let Change::CreateTable { id, .. } = change {
+            *next_table = (*next_table).max(id.next());
         }
-        write::replay(state, &commit, record.snapshot, record.time_us)?;
     }
-    Ok(())
+    let commits: Vec<_> =
+        records.iter().zip(commits).map(|(record, commit)| (record.snapshot, record.time_us, commit)).collect();
+    write::replay(state, &commits, manifest.deletes_through)
 }
 
 /// Decodes records on every core: bodies are self-contained.
-fn decode_all(records: &[Replayed]) -> Result<Vec<Commit>> {
+fn decode_all(records: &[Replayed]) -> Result<Vec<LoggedCommit>> {
     let threads = thread::available_parallelism().map_or(1, usize::from);
     let share = records.len().div_ceil(threads).max(1);
     thread::scope(|scope| {
         let workers: Vec<_> = records
             .chunks(share)
-            .map(|records| scope.spawn(|| records.iter().map(decode).collect::<Result<Vec<_>>>()))
+            .map(|records| scope.spawn(|| records.iter().map(LoggedCommit::decode).collect::<Result<Vec<_>>>()))
             .collect();
         let mut commits = Vec::with_capacity(records.len());
         for worker in workers {
@@ -119,8 +143,4 @@ fn decode_all(records: &[Replayed]) -> Result<Vec<Commit>> {
         }
         Ok(commits)
     })
-}
-
-fn decode(record: &Replayed) -> Result<Commit> {
-    commit_codec::decode(record.place().0, &record.raw()?)
 }

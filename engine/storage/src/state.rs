@@ -1,17 +1,23 @@
 //! What one snapshot holds: its names and, per table, where the rows are.
 //!
 //! **Invariants**
-//! 1. A published [`State`] never changes; the writer changes its own copy and publishes the next.
+//! 1. A published [`State`] never changes; the writer changes its own copy and publishes the next. Delete vectors alone are shared between
+//!    states: they say which commit made each deletion, and a snapshot leaves aside what came after it.
 //! 2. A table's rows are its segments, then its sealed batches, then its active ones: commit order.
 //! 3. Every row in a state was written by a commit up to its snapshot.
+//! 4. Rows that enter a table's memory are numbered from zero, without gaps; those in memory are the ones from
+//!    [`TableRows::memory_base`] on, and a deletion among them stands at the distance from it.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::ops::Range;
+use std::sync::{Arc, OnceLock};
 
 use crate::catalog::Catalog;
-use crate::ids::{SnapshotId, TableId};
+use crate::delete_vector::DeleteVector;
+use crate::ids::{SegmentId, SnapshotId, TableId};
+use crate::key_tables::SegmentKeys;
 use crate::manifest::SegmentEntry;
-use crate::memtable::Memtable;
+use crate::memtable::{MemBatch, Memtable};
 use crate::segment::Segment;
 
 /// A segment file that is part of the database.
@@ -19,6 +25,27 @@ use crate::segment::Segment;
 pub(crate) struct LiveSegment {
     pub(crate) entry: SegmentEntry,
     pub(crate) reader: Segment,
+    pub(crate) deletes: DeleteVector,
+    pub(crate) keys: SegmentKeys,
+    /// The segment that took its place, once there is one.
+    pub(crate) moved: OnceLock<MovedSegment>,
+}
+
+/// Where the rows of a compacted segment went.
+#[derive(Debug)]
+pub(crate) struct MovedSegment {
+    pub(crate) segment: Arc<LiveSegment>,
+    /// New position of the first row that was kept.
+    pub(crate) first: u32,
+    /// Rows that were dropped.
+    pub(crate) dropped: roaring::RoaringBitmap,
+}
+
+impl MovedSegment {
+    /// Where a row is now; `None` if it was dropped.
+    pub(crate) fn position(&self, old: u32) -> Option<u32> {
+        (!self.dropped.contains(old)).then(|| self.first + old - self.dropped.rank(old) as u32)
+    }
 }
 
 /// The rows of one table.
@@ -28,11 +55,51 @@ pub(crate) struct TableRows {
     /// Being flushed.
     pub(crate) sealed: Memtable,
     pub(crate) active: Memtable,
+    /// The number of the next row to enter memory.
+    pub(crate) next_row: u64,
+    /// The number of the first row that is still in memory, or of the next.
+    pub(crate) memory_base: u64,
+    pub(crate) memory_deletes: Arc<DeleteVector>,
+    /// The last commit that changed rows here.
+    pub(crate) changed: SnapshotId,
 }
 
 impl TableRows {
     pub(crate) fn memory_bytes(&self) -> usize {
         self.sealed.bytes() + self.active.bytes()
+    }
+
+    /// Rows in memory, in commit order.
+    pub(crate) fn batches(&self) -> impl Iterator<Item = &Arc<MemBatch>> {
+        self.sealed.batches().iter().chain(self.active.batches())
+    }
+
+    /// The batch with a row of that number, if it is in memory.
+    pub(crate) fn batch_of(&self, row: u64) -> Option<&Arc<MemBatch>> {
+        self.active.batch_of(row).or_else(|| self.sealed.batch_of(row))
+    }
+
+    /// Where a row in memory stands in [`TableRows::memory_deletes`].
+    pub(crate) fn memory_position(&self, row: u64) -> u32 {
+        u32::try_from(row - self.memory_base).expect("memory holds fewer than 2^32 rows of a table")
+    }
+
+    /// The same for all rows of a batch.
+    pub(crate) fn memory_range(&self, batch: &MemBatch) -> Range<u32> {
+        self.memory_position(batch.first_row())..self.memory_position(batch.end_row())
+    }
+
+    /// Its place among the segments, if it is one of them.
+    pub(crate) fn segment(&self, id: SegmentId) -> Option<&Arc<LiveSegment>> {
+        self.segments.iter().find(|segment| segment.entry.id == id)
+    }
+
+    /// The segment that a flush wrote a row into, and the row's position there; `None` if the row is in memory, or has been compacted.
+    pub(crate) fn flushed(&self, row: u64) -> Option<(&Arc<LiveSegment>, u32)> {
+        self.segments.iter().rev().find_map(|segment| {
+            let position = row.checked_sub(segment.entry.first_row?)?;
+            (position < segment.entry.rows).then_some((segment, position as u32))
+        })
     }
 }
 
@@ -42,6 +109,8 @@ pub(crate) struct State {
     pub(crate) snapshot: SnapshotId,
     /// When its last commit was logged, in microseconds since 1970 UTC; never goes back.
     pub(crate) time_us: i64,
+    /// Snapshots before this one can no longer be asked for.
+    pub(crate) horizon: SnapshotId,
     pub(crate) catalog: Arc<Catalog>,
     /// A table without an entry has no rows.
     pub(crate) rows: BTreeMap<TableId, Arc<TableRows>>,
@@ -55,7 +124,15 @@ impl State {
     /// Forgets the rows of tables that are no longer in the catalog.
     pub(crate) fn drop_orphans(&mut self) {
         let catalog = &self.catalog;
-        self.rows.retain(|table, _| catalog.table_by_id(*table).is_some());
+        self.rows.retain(|table, _| *table == TableId::HISTORY || catalog.table_by_id(*table).is_some());
+    }
+
+    /// Lets go of the values of rows in memory, for whoever only counts what comes.
+    pub(crate) fn forget_memory(&mut self) {
+        for rows in self.rows.values_mut() {
+            let rows = Arc::make_mut(rows);
+            (rows.sealed, rows.active) = (Memtable::default(), Memtable::default());
+        }
     }
 
     pub(crate) fn memory_bytes(&self) -> usize {

@@ -2,14 +2,12 @@
 //!
 //! It holds the directory's lock, changes nothing, and stops at the first damage.
 
-use crate::commit_codec;
 use crate::error::{Error, ErrorKind, Result};
-use crate::flush::open_segment;
 use crate::io::Disk;
 use crate::log;
 use crate::manifest::store;
-use crate::state::State;
-use crate::write;
+use crate::recovery;
+use crate::write::{self, LoggedCommit};
 
 /// What was found whole.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -20,6 +18,8 @@ pub struct Verified {
     pub segments: usize,
     /// Rows in those segments.
     pub segment_rows: u64,
+    /// Of these, rows that were deleted.
+    pub deleted_rows: u64,
     /// Commits in the log after the checkpoint.
     pub log_commits: u64,
 }
@@ -34,23 +34,21 @@ pub fn verify(disk: &dyn Disk) -> Result<Verified> {
         .map_err(|error| Error::with_source(ErrorKind::Unavailable, "the data directory is in use", error))?;
     let manifest =
         store::load(disk)?.ok_or_else(|| Error::new(ErrorKind::NotFound, "the directory holds no database"))?;
+    let mut state = recovery::load(disk, &manifest)?;
     let mut verified = Verified::default();
-    for entry in &manifest.segments {
-        let segment = open_segment(disk, entry.clone())?;
+    for segment in state.rows.values().flat_map(|rows| &rows.segments) {
         segment.reader.verify()?;
         verified.segments += 1;
-        verified.segment_rows += entry.rows;
+        verified.segment_rows += segment.entry.rows;
+        verified.deleted_rows += segment.deletes.count();
     }
-    let mut state =
-        State { snapshot: manifest.checkpoint, catalog: manifest.catalog.clone().into(), ..State::default() };
     log::replay(disk, manifest.checkpoint, &mut |records| {
         for record in &records {
-            let commit = commit_codec::decode(record.place().0, &record.raw()?)?;
-            write::replay(&mut state, &commit, record.snapshot, record.time_us)?;
-            // Only names matter from here on; rows were checked by decoding them.
-            state.rows.clear();
+            let commit = LoggedCommit::decode(record)?;
+            write::replay(&mut state, &[(record.snapshot, record.time_us, commit)], manifest.deletes_through)?;
             verified.log_commits += 1;
         }
+        state.forget_memory();
         Ok(())
     })?;
     verified.tables = state.catalog.tables().count();

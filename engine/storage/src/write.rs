@@ -1,24 +1,32 @@
-//! The write path: batch to log to sync to memtable to acknowledgement.
+//! The write path: batch to state to log to sync to publication to acknowledgement.
 //!
 //! **Invariants**
 //! 1. A commit is acknowledged only after its record is synced and its rows are published.
 //! 2. A commit that is refused leaves no trace; one whose log write failed is never acknowledged and latches the disk.
 //! 3. Snapshot ids are given in log order without gaps.
+//! 4. A commit is applied to the writer's own state before it is logged, because what it deletes depends on that state; it is published
+//!    only afterwards.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use crate::apply::{self, Applied, Before};
 use crate::catalog::Catalog;
 use crate::clock;
-use crate::commit::{Change, Commit};
+use crate::commit::{Change, Commit, CommitInfo, Committed, RowCounts};
+use crate::commit_codec;
+use crate::deletions;
 use crate::error::{Error, ErrorKind, Result};
+use crate::frame::ByteReader;
+use crate::history;
 use crate::ids::{SnapshotId, TableId};
-use crate::log::{Body, LogWriter, Record};
-use crate::memtable::MemBatch;
+use crate::io::Disk;
+use crate::key_tables::KeyTables;
+use crate::log::{Body, LogWriter, Record, Replayed};
 use crate::state::State;
 
 /// Called once with the outcome of a commit.
-pub(crate) type Done = Box<dyn FnOnce(Result<SnapshotId>) + Send>;
+pub(crate) type Done = Box<dyn FnOnce(Result<Committed>) + Send>;
 
 /// A commit on its way: encoded by its sender, waiting for the committer.
 pub(crate) struct Pending {
@@ -30,7 +38,7 @@ pub(crate) struct Pending {
 /// An outcome not yet told, so that nobody is called back under the writer's lock.
 pub(crate) struct Answer {
     done: Done,
-    outcome: Result<SnapshotId>,
+    outcome: Result<Committed>,
 }
 
 impl Answer {
@@ -46,40 +54,53 @@ pub(crate) struct GroupOutcome {
     /// All zero unless the group was acknowledged.
     pub(crate) commits: u64,
     pub(crate) rows: u64,
+    pub(crate) deleted: u64,
     pub(crate) log_bytes: u64,
     /// Why nothing more can be logged, if the log failed other than by refusing cleanly.
     pub(crate) failure: Option<String>,
 }
 
-/// A commit that was admitted: it has its place in the order.
+/// A commit that was admitted: it has its place in the order and is applied.
 struct Admitted {
+    before: Before,
+    catalog: Arc<Catalog>,
     snapshot: SnapshotId,
-    commit: Commit,
+    counts: RowCounts,
+    rows: u64,
+    touched: Vec<TableId>,
+    /// Deleted rows in memory, by table.
+    deleted: Vec<(TableId, Vec<u64>)>,
+    drops_tables: bool,
+    summary: String,
+    info: CommitInfo,
     body: Body,
     done: Done,
 }
 
-/// Owns the log and the newest state. There is one, behind a lock.
+/// Owns the log, the newest state and the key indexes of rows in memory. There is one, behind a lock.
 pub(crate) struct Writer {
+    pub(crate) disk: Arc<dyn Disk>,
     pub(crate) log: LogWriter,
     pub(crate) state: State,
+    pub(crate) keys: KeyTables,
 }
 
 impl Writer {
     /// Makes a group of commits durable with one sync. The caller publishes [`Writer::state`] and then tells the answers.
     pub(crate) fn commit_group(&mut self, group: Vec<Pending>) -> GroupOutcome {
         let mut answers = Vec::with_capacity(group.len());
-        let mut catalog = Arc::clone(&self.state.catalog);
-        let mut admitted = Vec::with_capacity(group.len());
-        let mut snapshot = self.state.snapshot;
+        let mut admitted: Vec<Admitted> = Vec::with_capacity(group.len());
         for pending in group {
-            match admit(&mut catalog, &pending.commit, snapshot.next()) {
+            let snapshot = admitted.last().map_or(self.state.snapshot, |last| last.snapshot).next();
+            match self.admit(&pending.commit, snapshot) {
                 Err(error) => answers.push(Answer { done: pending.done, outcome: Err(error) }),
-                Ok(()) => {
-                    snapshot = snapshot.next();
-                    let Pending { commit, body, done } = pending;
-                    admitted.push(Admitted { snapshot, commit, body, done });
-                }
+                Ok((before, catalog, applied)) => match finished(pending, before, catalog, applied, snapshot) {
+                    Ok(next) => admitted.push(next),
+                    Err((before, catalog, answer)) => {
+                        self.take_back(&before, catalog);
+                        answers.push(answer);
+                    }
+                },
             }
         }
         if admitted.is_empty() {
@@ -89,22 +110,50 @@ impl Writer {
         let time_us = clock::now_us().max(self.state.time_us);
         let outcome = self.log_group(&admitted, time_us);
         let mut counted = GroupOutcome::default();
-        if outcome.is_ok() {
-            counted.commits = admitted.len() as u64;
-            counted.rows = admitted.iter().map(|admitted| rows_of(&admitted.commit) as u64).sum();
-            counted.log_bytes = admitted.iter().map(|admitted| admitted.body.stored_bytes() as u64).sum();
-            self.apply_group(&admitted, catalog);
-            self.state.time_us = time_us;
+        match &outcome {
+            Ok(()) => {
+                counted.commits = admitted.len() as u64;
+                counted.rows = admitted.iter().map(|admitted| admitted.rows).sum();
+                counted.deleted = admitted.iter().map(|admitted| admitted.counts.updated + admitted.counts.deleted).sum();
+                counted.log_bytes = admitted.iter().map(|admitted| admitted.body.stored_bytes() as u64).sum();
+                self.settle_group(&admitted, time_us);
+            }
+            Err(error) if is_clean(error) => {
+                for admitted in admitted.iter().rev() {
+                    self.take_back(&admitted.before, Arc::clone(&admitted.catalog));
+                }
+            }
+            // What was applied stays unseen: nothing is published any more.
+            Err(_) => {}
         }
         let failure = outcome.as_ref().err().filter(|error| !is_clean(error)).map(|error| chain(error));
         answers.extend(admitted.into_iter().map(|admitted| Answer {
             outcome: match &outcome {
-                Ok(()) => Ok(admitted.snapshot),
+                Ok(()) => Ok(Committed { snapshot: admitted.snapshot, rows: admitted.counts }),
                 Err(error) => Err(refused(error)),
             },
             done: admitted.done,
         }));
         GroupOutcome { answers, failure, ..counted }
+    }
+
+    /// Applies a commit; the catalog before it comes back. A refused commit leaves nothing.
+    fn admit(&mut self, commit: &Commit, snapshot: SnapshotId) -> Result<(Before, Arc<Catalog>, Applied)> {
+        let before = Before::of(&self.state, commit, snapshot);
+        let catalog = admit_names(&self.state.catalog, commit, snapshot)?;
+        let catalog = std::mem::replace(&mut self.state.catalog, catalog);
+        match apply::apply(self.disk.as_ref(), &mut self.state, &mut self.keys, commit, snapshot) {
+            Ok(applied) => Ok((before, catalog, applied)),
+            Err(error) => {
+                self.take_back(&before, catalog);
+                Err(error)
+            }
+        }
+    }
+
+    fn take_back(&mut self, before: &Before, catalog: Arc<Catalog>) {
+        apply::undo(&mut self.state, &mut self.keys, before);
+        self.state.catalog = catalog;
     }
 
     fn log_group(&mut self, admitted: &[Admitted], time_us: i64) -> Result<()> {
@@ -115,58 +164,90 @@ impl Writer {
         self.log.append(&records)
     }
 
-    fn apply_group(&mut self, admitted: &[Admitted], catalog: Arc<Catalog>) {
+    /// Makes the state whole after its commits were logged.
+    fn settle_group(&mut self, admitted: &[Admitted], time_us: i64) {
+        let mut history = history::Rows::default();
         let mut touched = BTreeSet::new();
         for admitted in admitted {
-            apply_rows(&mut self.state, &admitted.commit, admitted.snapshot, &mut touched);
+            history.push(admitted.snapshot, time_us, &admitted.summary, &admitted.info);
+            for table in &admitted.touched {
+                if let Some(rows) = self.state.rows.get_mut(table) {
+                    Arc::make_mut(rows).changed = admitted.snapshot;
+                }
+                touched.insert(*table);
+            }
+            for (table, rows) in &admitted.deleted {
+                self.keys.deleted(*table, rows);
+            }
             self.state.snapshot = admitted.snapshot;
         }
-        self.state.catalog = catalog;
-        if admitted.iter().any(|admitted| drops_tables(&admitted.commit)) {
+        self.state.time_us = time_us;
+        history.enter(&mut self.state);
+        if admitted.iter().any(|admitted| admitted.drops_tables) {
             self.state.drop_orphans();
+            let catalog = &self.state.catalog;
+            self.keys.retain(|table| catalog.table_by_id(table).is_some());
         }
         consolidate(&mut self.state, &touched);
     }
 }
 
-/// Checks a commit against the catalog and, if it changes names, applies it there.
-fn admit(catalog: &mut Arc<Catalog>, commit: &Commit, snapshot: SnapshotId) -> Result<()> {
-    let only_rows = commit.changes.iter().all(|change| matches!(change, Change::Append(_)));
-    if only_rows {
-        return commit.changes.iter().try_for_each(|change| match change {
-            Change::Append(batch) => catalog.check_append(batch),
-            _ => Ok(()),
-        });
+/// What can fail after a commit was applied: encoding it anew. On failure what was applied is to be taken back.
+fn finished(
+    pending: Pending,
+    before: Before,
+    catalog: Arc<Catalog>,
+    applied: Applied,
+    snapshot: SnapshotId,
+) -> Result<Admitted, (Before, Arc<Catalog>, Answer)> {
+    let Pending { commit, body, done } = pending;
+    let logged = applied.instead.as_ref().map_or(Ok(body), |instead| commit_codec::encode(instead).map(Body::new));
+    let body = match logged {
+        Ok(body) => body,
+        Err(error) => return Err((before, catalog, Answer { done, outcome: Err(error) })),
+    };
+    let mut tail = Vec::new();
+    deletions::encode(&applied.deleted, &mut tail);
+    let summary = history::summary(
+        applied.instead.as_ref().unwrap_or(&commit),
+        applied.deleted.iter().map(|(table, _)| *table),
+    );
+    Ok(Admitted {
+        before,
+        catalog,
+        snapshot,
+        counts: applied.counts,
+        rows: applied.rows,
+        touched: commit.changes.iter().filter_map(Change::rows_of).collect(),
+        deleted: applied.deleted.into_iter().map(|(table, deleted)| (table, deleted.memory)).collect(),
+        drops_tables: drops_tables(&commit),
+        summary,
+        info: commit.info,
+        body: if tail.is_empty() { body } else { body.with_tail(&tail) },
+        done,
+    })
+}
+
+/// Checks a commit against the catalog and applies to it what changes names and schemas.
+fn admit_names(catalog: &Arc<Catalog>, commit: &Commit, snapshot: SnapshotId) -> Result<Arc<Catalog>> {
+    if commit.changes.iter().all(|change| change.rows_of().is_some()) {
+        commit.changes.iter().try_for_each(|change| catalog.check_rows(change))?;
+        return Ok(Arc::clone(catalog));
     }
     let mut changed = catalog.as_ref().clone();
     commit.changes.iter().try_for_each(|change| changed.apply(change, snapshot))?;
-    *catalog = Arc::new(changed);
-    Ok(())
-}
-
-fn apply_rows(state: &mut State, commit: &Commit, snapshot: SnapshotId, touched: &mut BTreeSet<TableId>) {
-    for change in &commit.changes {
-        if let Change::Append(batch) = change
-            && batch.rows() > 0
-        {
-            state.rows_mut(batch.table()).active.push(MemBatch::new(batch, snapshot));
-            touched.insert(batch.table());
-        }
-    }
+    Ok(Arc::new(changed))
 }
 
 fn consolidate(state: &mut State, touched: &BTreeSet<TableId>) {
     let catalog = Arc::clone(&state.catalog);
     for id in touched {
-        if let Some(table) = catalog.table_by_id(*id) {
+        if let Some(table) = catalog.table_by_id(*id)
+            && state.rows.contains_key(id)
+        {
             state.rows_mut(*id).active.consolidate(table.schema());
         }
     }
-}
-
-fn rows_of(commit: &Commit) -> usize {
-    let rows = |change: &Change| if let Change::Append(batch) = change { batch.rows() } else { 0 };
-    commit.changes.iter().map(rows).sum()
 }
 
 fn drops_tables(commit: &Commit) -> bool {
@@ -175,23 +256,61 @@ fn drops_tables(commit: &Commit) -> bool {
     })
 }
 
-/// Applies a commit read back from the log.
+/// A commit read back from the log.
+#[derive(Debug)]
+pub(crate) struct LoggedCommit {
+    commit: Commit,
+    deleted: Vec<(TableId, deletions::LoggedDeletions)>,
+}
+
+impl LoggedCommit {
+    /// # Errors
+    /// `Corrupt` for bytes that no commit has.
+    pub(crate) fn decode(record: &Replayed) -> Result<Self> {
+        let (file, offset) = record.place();
+        let commit = commit_codec::decode(file, &record.raw()?)?;
+        let tail = record.tail()?;
+        let deleted = match tail.is_empty() {
+            true => Vec::new(),
+            false => deletions::decode(&mut ByteReader::new(file, offset, tail))?,
+        };
+        Ok(Self { commit, deleted })
+    }
+
+    pub(crate) fn commit(&self) -> &Commit {
+        &self.commit
+    }
+}
+
+/// Applies commits read back from the log, one after the other. Compactions reflect deletions up to `deletes_through` already.
 ///
 /// # Errors
-/// `Corrupt` if it does not fit what came before it: it did when it was acknowledged.
-pub(crate) fn replay(state: &mut State, commit: &Commit, snapshot: SnapshotId, time_us: i64) -> Result<()> {
-    if snapshot != state.snapshot.next() {
-        return Err(Error::corrupt("log", 0, format_args!("commit {}", state.snapshot.next()), snapshot));
-    }
-    admit(&mut state.catalog, commit, snapshot)
-        .map_err(|error| Error::corrupt("log", 0, format_args!("commit {snapshot} to apply"), error))?;
+/// `Corrupt` if one does not fit what came before it: it did when it was acknowledged.
+pub(crate) fn replay(
+    state: &mut State,
+    commits: &[(SnapshotId, i64, LoggedCommit)],
+    deletes_through: SnapshotId,
+) -> Result<()> {
     let mut touched = BTreeSet::new();
-    apply_rows(state, commit, snapshot, &mut touched);
-    state.snapshot = snapshot;
-    state.time_us = time_us;
-    if drops_tables(commit) {
-        state.drop_orphans();
+    let mut history = history::Rows::default();
+    for (snapshot, time_us, LoggedCommit { commit, deleted }) in commits {
+        if *snapshot != state.snapshot.next() {
+            return Err(Error::corrupt("log", 0, format_args!("commit {}", state.snapshot.next()), snapshot));
+        }
+        state.catalog = admit_names(&state.catalog, commit, *snapshot)
+            .map_err(|error| Error::corrupt("log", 0, format_args!("commit {snapshot} to apply"), error))?;
+        apply::replay(state, commit, deleted, *snapshot, deletes_through)?;
+        for table in commit.changes.iter().filter_map(Change::rows_of).chain(deleted.iter().map(|(table, _)| *table)) {
+            touched.insert(table);
+        }
+        history.push(*snapshot, *time_us, &history::summary(commit, deleted.iter().map(|(table, _)| *table)), &commit.info);
+        state.snapshot = *snapshot;
+        state.time_us = *time_us;
+        if drops_tables(commit) {
+            state.drop_orphans();
+        }
     }
+    history.enter(state);
     consolidate(state, &touched);
     Ok(())
 }

@@ -41,6 +41,24 @@ impl Chunk {
         new.len() as u64
     }
 
+    /// Takes back what a commit deleted, the last that did; returns how many.
+    pub(super) fn take_back(&self, snapshot: SnapshotId) -> u64 {
+        let mut deletions = self.0.write();
+        let before = SnapshotId(snapshot.0 - 1);
+        let taken = deletions.history.after(before).to_vec();
+        let all = Arc::make_mut(&mut deletions.all);
+        for position in &taken {
+            all.remove(u32::from(*position));
+        }
+        deletions.history.cut(before);
+        taken.len() as u64
+    }
+
+    /// The last commit in the history.
+    pub(super) fn last(&self) -> Option<SnapshotId> {
+        self.0.read().history.runs.last().map(|run| tag(*run))
+    }
+
     /// Whether any commit deleted it.
     pub(super) fn contains(&self, position: u16) -> bool {
         self.0.read().all.contains(u32::from(position))

@@ -1,6 +1,6 @@
-//! A whole data directory as version 1 of every format wrote it: manifest, a segment, and a log with commits after the checkpoint.
+//! A whole data directory as version 2 wrote it: manifest, a segment, and a log with commits after the checkpoint.
 //!
-//! `tests/golden/database/v1/` is written once, by `cargo test -p siltstone-storage --lib -- --ignored make_golden_database`, and never again
+//! `tests/golden/database/v2/` is written once, by `cargo test -p siltstone-storage --lib -- --ignored make_golden_database`, and never again
 //! once the versions are released.
 
 use std::fs;
@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 
 use super::tests::{append, create, current};
 use super::*;
+use crate::ids::SnapshotId;
 use crate::io::OsDisk;
 
 fn golden() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/database/v1")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/database/v2")
 }
 
 fn options() -> Options {
@@ -59,12 +60,12 @@ fn make_golden_database() {
     engine.close().unwrap();
 }
 
-/// Directories written by version 1 are read, row for row.
+/// Directories written by version 2 are read, row for row.
 #[test]
-fn version_1_opens() {
+fn version_2_opens() {
     let folder = copy();
     let verified = crate::verify::verify(&OsDisk::open(folder.path()).unwrap()).unwrap();
-    assert_eq!((verified.tables, verified.segments, verified.segment_rows, verified.log_commits), (1, 1, 150, 2));
+    assert_eq!((verified.tables, verified.segments, verified.segment_rows, verified.log_commits), (1, 2, 152, 2));
     let engine = open(folder.path()).unwrap();
     let table = engine.snapshot().catalog().table("lake", "main", "events").unwrap().id;
     assert_eq!(current(&engine, table), (0..161).collect::<Vec<_>>());
@@ -84,7 +85,7 @@ fn damaged_copies_are_reported() {
                 let folder = copy();
                 fs::write(folder.path().join(&name), damaged).unwrap();
                 if let Ok(verified) = crate::verify::verify(&OsDisk::open(folder.path()).unwrap()) {
-                    assert_eq!((verified.segment_rows, verified.tables), (150, 1), "{name:?} at {at}");
+                    assert_eq!((verified.segment_rows, verified.tables), (152, 1), "{name:?} at {at}");
                     assert!(verified.log_commits <= 2, "{name:?} at {at}");
                 }
             }

@@ -3,9 +3,8 @@
 use std::sync::mpsc;
 
 use super::{Engine, encoded};
-use crate::commit::Commit;
+use crate::commit::{Commit, Committed};
 use crate::error::Result;
-use crate::ids::SnapshotId;
 use crate::write::Pending;
 
 impl Engine {
@@ -13,10 +12,10 @@ impl Engine {
     ///
     /// # Errors
     /// Each commit's as for [`Engine::write`].
-    pub fn write_group(&self, commits: Vec<Commit>) -> Vec<Result<SnapshotId>> {
+    pub fn write_group(&self, commits: Vec<Commit>) -> Vec<Result<Committed>> {
         let (sender, receiver) = mpsc::channel();
         let mut group = Vec::new();
-        let mut outcomes: Vec<Option<Result<SnapshotId>>> = Vec::new();
+        let mut outcomes: Vec<Option<Result<Committed>>> = Vec::new();
         for (place, commit) in commits.into_iter().enumerate() {
             outcomes.push(None);
             match self.shared().check_writable().and_then(|()| encoded(&commit)) {

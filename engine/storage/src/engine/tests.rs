@@ -9,7 +9,7 @@ use arrow_array::{Array, ArrayRef, Int64Array, StringViewArray};
 use super::*;
 use crate::catalog::TableName;
 use crate::commit::{Batch, Change};
-use crate::ids::ColumnId;
+use crate::ids::{ColumnId, SnapshotId};
 use crate::io::OsDisk;
 use crate::io::sim::SimDisk;
 use crate::logical_type::LogicalType;
@@ -52,11 +52,11 @@ fn rows(table: TableId, ids: std::ops::Range<i64>) -> Change {
 }
 
 pub(super) fn append(engine: &Engine, table: TableId, ids: std::ops::Range<i64>) -> SnapshotId {
-    engine.write(Commit::new(vec![rows(table, ids)])).unwrap()
+    engine.write(Commit::new(vec![rows(table, ids)])).unwrap().snapshot
 }
 
 fn ids_of(table: &TableSnapshot) -> Vec<i64> {
-    let read = |unit: &crate::snapshot::ScanUnit| {
+    let read = |unit: &crate::scan_unit::ScanUnit| {
         let columns = unit.read(&[ColumnId(1), ColumnId(2)]).unwrap();
         let ids = columns[0].as_primitive::<Int64Type>().values().to_vec();
         for (id, name) in ids.iter().zip(columns[1].as_string_view()) {
@@ -92,7 +92,8 @@ fn rows_survive_flush_and_reopen() {
     engine.flush().unwrap();
     drop(engine);
     let verified = crate::verify::verify(&disk).unwrap();
-    assert_eq!((verified.tables, verified.segments, verified.segment_rows, verified.log_commits), (1, 2, 260, 0));
+    // The engine's own table of three commits is among them.
+    assert_eq!((verified.tables, verified.segments, verified.segment_rows, verified.log_commits), (1, 4, 263, 0));
     assert_eq!(current(&open(&disk), table), (0..260).collect::<Vec<_>>());
 }
 
@@ -127,7 +128,7 @@ fn earlier_snapshots_are_readable() {
     let added = NewColumn { default: Some(Value::Int(5)), ..NewColumn::new("score", LogicalType::Integer) };
     let wider = Arc::new(schema.with_columns(vec![added]).unwrap());
     let third =
-        engine.write(Commit::new(vec![Change::SetSchema { id: table, schema: wider }, rows(table, 150..151)])).unwrap();
+        engine.write(Commit::new(vec![Change::SetSchema { id: table, schema: wider }, rows(table, 150..151)])).unwrap().snapshot;
     let mut engine = engine;
     for _ in 0..2 {
         engine.flush().unwrap();

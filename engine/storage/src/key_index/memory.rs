@@ -106,6 +106,14 @@ impl MemoryKeyIndex {
         }
     }
 
+    /// Takes back all rows from this number on, which were the last to come.
+    pub(crate) fn remove_from(&mut self, row: u64) {
+        for row in (row..self.rows.next()).rev().filter(|row| self.rows.holds(*row)).collect::<Vec<_>>() {
+            self.remove_one(row);
+        }
+        self.rows.truncate(row);
+    }
+
     /// Forgets all rows below this number, such as those that are in a segment now. Takes time by the number of keys held, not of rows removed.
     pub(crate) fn remove_below(&mut self, row: u64) {
         self.rows.remove_below(row);

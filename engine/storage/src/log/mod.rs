@@ -43,7 +43,7 @@ pub(crate) const FOLDER: &str = "log";
 const RECORDS_OFFSET: u64 = 4096;
 
 /// Magic and version of a log file.
-const FILE_HEADER: FileHeader = FileHeader { magic: *b"\x89slLOG\r\n", version: 1 };
+const FILE_HEADER: FileHeader = FileHeader { magic: *b"\x89slLOG\r\n", version: 2 };
 
 /// Bytes of a header: the common 16, generation, base, salt, checksum, reserved.
 const LOG_HEADER_BYTES: usize = 48;

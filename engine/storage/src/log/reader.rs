@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use arrow_buffer::Buffer;
 
-use super::record::{ALIGNMENT, Compression, Kind, Mismatch, RECORD_HEADER_BYTES, RecordHeader, check};
+use super::record::{ALIGNMENT, Compression, Kind, Mismatch, RECORD_HEADER_BYTES, RecordHeader, TAIL_LENGTH_BYTES, check};
 use super::{FOLDER, LOG_HEADER_BYTES, LogFile, LogHeader, RECORDS_OFFSET, log_path, number_of};
 use crate::error::{Error, Result};
 use crate::ids::SnapshotId;
@@ -31,6 +31,7 @@ pub(crate) struct Replayed {
     pub(crate) time_us: i64,
     stored: Buffer,
     compression: Compression,
+    has_tail: bool,
     raw_bytes: usize,
     path: Arc<str>,
     offset: u64,
@@ -42,14 +43,38 @@ impl Replayed {
     /// # Errors
     /// `Corrupt` if bytes with a right checksum do not decompress to the length the header names.
     pub(crate) fn raw(&self) -> Result<Cow<'_, [u8]>> {
+        let (stored, _) = self.parts()?;
         if self.compression == Compression::Plain {
-            return Ok(Cow::Borrowed(self.stored.as_slice()));
+            return match stored.len() == self.raw_bytes {
+                true => Ok(Cow::Borrowed(stored)),
+                false => Err(self.corrupt_body(format_args!("{} bytes", stored.len()))),
+            };
         }
-        match lz4_flex::block::decompress(self.stored.as_slice(), self.raw_bytes) {
+        match lz4_flex::block::decompress(stored, self.raw_bytes) {
             Ok(raw) if raw.len() == self.raw_bytes => Ok(Cow::Owned(raw)),
             Ok(raw) => Err(self.corrupt_body(format_args!("{} bytes", raw.len()))),
             Err(error) => Err(self.corrupt_body(error)),
         }
+    }
+
+    /// What the committer added by [`super::Body::with_tail`]; empty if nothing.
+    ///
+    /// # Errors
+    /// `Corrupt` if bytes with a right checksum do not hold a tail.
+    pub(crate) fn tail(&self) -> Result<&[u8]> {
+        self.parts().map(|(_, tail)| tail)
+    }
+
+    /// The stored body and the tail.
+    fn parts(&self) -> Result<(&[u8], &[u8])> {
+        if !self.has_tail {
+            return Ok((&self.stored, &[]));
+        }
+        let parts = self.stored.split_last_chunk::<TAIL_LENGTH_BYTES>().and_then(|(rest, length)| {
+            let at = rest.len().checked_sub(u32::from_le_bytes(*length) as usize)?;
+            Some(rest.split_at(at))
+        });
+        parts.ok_or_else(|| Error::corrupt(&self.path, self.offset, "a tail within the record", "a longer one"))
     }
 
     /// Where it stands, for messages about its body.
@@ -291,6 +316,7 @@ impl FileReplay {
             time_us: header.time_us,
             stored,
             compression: header.compression,
+            has_tail: header.has_tail,
             raw_bytes: header.raw_bytes as usize,
             path: Arc::clone(&self.path),
             offset,

@@ -18,6 +18,8 @@ pub(super) const ALIGNMENT: u64 = 8;
 const MAGIC: u32 = 0x8a5e_c0d1;
 /// Bodies below this are not worth compressing.
 const COMPRESS_BYTES_MIN: usize = 128;
+/// Bytes of a tail's length.
+pub(super) const TAIL_LENGTH_BYTES: usize = 4;
 /// An lz4 length byte stands for at most this many bytes.
 const LZ4_EXPANSION_MAX: u64 = 255;
 
@@ -31,6 +33,7 @@ pub(crate) struct Body {
     raw_bytes: usize,
     crc: u32,
     compression: Compression,
+    has_tail: bool,
 }
 
 /// How a body is stored. The numbers are on disk.
@@ -55,7 +58,22 @@ impl Body {
             _ => (raw, Compression::Plain),
         };
         let crc = crc32fast::hash(&stored);
-        Self { stored, raw_bytes, crc, compression }
+        Self { stored, raw_bytes, crc, compression, has_tail: false }
+    }
+
+    /// Adds what only the committer knows. It is stored as it is, behind the body, with its length (u32) after it.
+    ///
+    /// # Panics
+    /// If there is a tail already.
+    #[must_use]
+    pub(crate) fn with_tail(mut self, tail: &[u8]) -> Self {
+        assert!(!self.has_tail, "a body has one tail");
+        let before = self.stored.len();
+        self.stored.extend_from_slice(tail);
+        self.stored.put_u32(u32::try_from(tail.len()).expect("a tail is shorter than its commit"));
+        let mut hasher = crc32fast::Hasher::new_with_initial_len(self.crc, before as u64);
+        hasher.update(&self.stored[before..]);
+        Self { crc: hasher.finalize(), has_tail: true, ..self }
     }
 
     /// Bytes in the log, without header and padding.
@@ -68,7 +86,7 @@ impl Body {
     }
 
     pub(super) fn fits(&self) -> bool {
-        self.raw_bytes <= Self::RAW_BYTES_MAX
+        self.raw_bytes <= Self::RAW_BYTES_MAX && self.stored.len() <= 2 * Self::RAW_BYTES_MAX
     }
 }
 
@@ -100,6 +118,7 @@ pub(super) enum Kind {
 pub(super) struct RecordHeader {
     pub(super) kind: Kind,
     pub(super) compression: Compression,
+    pub(super) has_tail: bool,
     pub(super) stored_bytes: u32,
     pub(super) raw_bytes: u32,
     pub(super) body_crc: u32,
@@ -114,10 +133,11 @@ impl RecordHeader {
     /// Of a commit whose body [`Body::fits`].
     pub(super) fn commit(record: &Record<'_>, generation: u64, synced: SnapshotId) -> Self {
         let body = record.body;
-        assert!(body.fits() && body.stored.len() <= body.raw_bytes, "a body that was checked has 32-bit lengths");
+        assert!(body.fits(), "a body that was checked has 32-bit lengths");
         Self {
             kind: Kind::Commit,
             compression: body.compression,
+            has_tail: body.has_tail,
             stored_bytes: body.stored.len() as u32,
             raw_bytes: body.raw_bytes as u32,
             body_crc: body.crc,
@@ -132,6 +152,7 @@ impl RecordHeader {
         Self {
             kind: Kind::Close,
             compression: Compression::Plain,
+            has_tail: false,
             stored_bytes: 0,
             raw_bytes: 0,
             body_crc: 0,
@@ -157,7 +178,8 @@ impl RecordHeader {
         out.put_u32(self.body_crc);
         out.put_u8(self.kind as u8);
         out.put_u8(self.compression as u8);
-        out.put_u16(0);
+        out.put_u8(u8::from(self.has_tail));
+        out.put_u8(0);
         out.put_u64(self.snapshot.0);
         out.put_u64(self.generation);
         out.put_i64(self.time_us);
@@ -179,7 +201,7 @@ impl RecordHeader {
         check("record magic", MAGIC, u32_at(0))?;
         check("record header checksum", header_crc(salt, &bytes[8..]), u32_at(4))?;
         check("generation", generation, u64_at(32))?;
-        check("reserved bytes", 0, u32_at(20) >> 16)?;
+        check("reserved byte", 0, bytes[23])?;
         let kind = match bytes[20] {
             1 => Kind::Commit,
             2 => Kind::Close,
@@ -190,9 +212,15 @@ impl RecordHeader {
             1 => Compression::Lz4,
             other => return Err(Mismatch::new("compression 0 or 1", other)),
         };
+        let has_tail = match bytes[22] {
+            0 => false,
+            1 => true,
+            other => return Err(Mismatch::new("0 or 1 for a tail", other)),
+        };
         let header = Self {
             kind,
             compression,
+            has_tail,
             stored_bytes: u32_at(8),
             raw_bytes: u32_at(12),
             body_crc: u32_at(16),
@@ -209,7 +237,11 @@ impl RecordHeader {
     fn check_lengths(&self) -> Result<(), Mismatch> {
         let (stored, raw) = (u64::from(self.stored_bytes), u64::from(self.raw_bytes));
         let possible = match (self.kind, self.compression) {
-            (Kind::Close, compression) => compression == Compression::Plain && stored == 0 && raw == 0,
+            (Kind::Close, compression) => {
+                compression == Compression::Plain && stored == 0 && raw == 0 && !self.has_tail
+            }
+            (Kind::Commit, Compression::Plain) if self.has_tail => stored >= raw + TAIL_LENGTH_BYTES as u64,
+            (Kind::Commit, Compression::Lz4) if self.has_tail => raw <= stored * LZ4_EXPANSION_MAX,
             (Kind::Commit, Compression::Plain) => stored == raw,
             (Kind::Commit, Compression::Lz4) => stored < raw && raw <= stored * LZ4_EXPANSION_MAX,
         };

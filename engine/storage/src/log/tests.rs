@@ -394,7 +394,7 @@ fn the_header_page_is_that_of_the_format_page() {
     let bytes = header.encode();
     let fields = [
         &b"\x89slLOG\r\n"[..],
-        &[1, 0, 0, 0],
+        &[2, 0, 0, 0],
         &crc32fast::hash(&bytes[..12]).to_le_bytes(),
         &[7, 0, 0, 0, 0, 0, 0, 0],
         &[2, 1, 0, 0, 0, 0, 0, 0],

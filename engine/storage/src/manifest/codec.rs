@@ -1,13 +1,15 @@
 //! Bytes of a manifest (`docs/formats/manifest.md`).
 
-use super::{Manifest, SegmentEntry};
+use std::collections::BTreeMap;
+
+use super::{DeletesEntry, Manifest, SegmentEntry};
 use crate::catalog::Catalog;
 use crate::error::Result;
 use crate::frame::{ByteReader, FILE_HEADER_BYTES, FileHeader, PutBytes};
 use crate::ids::{SegmentId, SnapshotId, TableId};
-use crate::schema_codec::{decode_table, encode_table};
+use crate::schema_codec::{decode_flag, decode_table, encode_table};
 
-const HEADER: FileHeader = FileHeader { magic: *b"\x89SILTMAN", version: 1 };
+const HEADER: FileHeader = FileHeader { magic: *b"\x89SILTMAN", version: 2 };
 
 /// Header, then u32 body length, u32 body crc32, body.
 pub(super) fn encode(manifest: &Manifest) -> Vec<u8> {
@@ -17,14 +19,18 @@ pub(super) fn encode(manifest: &Manifest) -> Vec<u8> {
     body.put_i64(manifest.checkpoint_time_us);
     body.put_u64(manifest.next_table.0);
     body.put_u64(manifest.next_segment.0);
+    body.put(&manifest.key_secret);
+    body.put_u64(manifest.deletes_through.0);
+    body.put_u64(manifest.horizon.0);
+    body.put_u32(manifest.row_counts.len() as u32);
+    for (table, rows) in &manifest.row_counts {
+        body.put_u64(table.0);
+        body.put_u64(*rows);
+    }
     encode_catalog(&manifest.catalog, &mut body);
     body.put_u32(manifest.segments.len() as u32);
     for segment in &manifest.segments {
-        body.put_u64(segment.id.0);
-        body.put_u64(segment.table.0);
-        body.put_u64(segment.rows);
-        body.put_u64(segment.bytes);
-        body.put_u32(segment.checksum);
+        encode_segment(segment, &mut body);
     }
     let mut bytes = HEADER.encode().to_vec();
     bytes.put_u32(body.len() as u32);
@@ -53,20 +59,73 @@ fn decode_body(mut reader: ByteReader<'_>) -> Result<Manifest> {
     let checkpoint_time_us = reader.i64()?;
     let next_table = TableId(reader.u64()?);
     let next_segment = SegmentId(reader.u64()?);
+    let mut key_secret = [0; 16];
+    key_secret.copy_from_slice(reader.take(16)?);
+    let deletes_through = SnapshotId(reader.u64()?);
+    let horizon = SnapshotId(reader.u64()?);
+    let row_counts = (0..reader.count(16)?)
+        .map(|_| Ok((TableId(reader.u64()?), reader.u64()?)))
+        .collect::<Result<BTreeMap<_, _>>>()?;
     let catalog = decode_catalog(&mut reader)?;
-    let segments = (0..reader.count(36)?)
-        .map(|_| {
-            Ok(SegmentEntry {
-                id: SegmentId(reader.u64()?),
-                table: TableId(reader.u64()?),
-                rows: reader.u64()?,
-                bytes: reader.u64()?,
-                checksum: reader.u32()?,
-            })
-        })
-        .collect::<Result<Vec<_>>>()?;
+    let segments =
+        (0..reader.count(SEGMENT_BYTES_MIN)?).map(|_| decode_segment(&mut reader)).collect::<Result<Vec<_>>>()?;
     reader.finish()?;
-    Ok(Manifest { generation, checkpoint, checkpoint_time_us, next_table, next_segment, catalog, segments })
+    Ok(Manifest {
+        generation,
+        checkpoint,
+        checkpoint_time_us,
+        next_table,
+        next_segment,
+        key_secret,
+        deletes_through,
+        horizon,
+        row_counts,
+        catalog,
+        segments,
+    })
+}
+
+/// Fewest bytes of a segment's entry: five numbers, two flags.
+const SEGMENT_BYTES_MIN: usize = 38;
+
+fn encode_segment(segment: &SegmentEntry, out: &mut Vec<u8>) {
+    out.put_u64(segment.id.0);
+    out.put_u64(segment.table.0);
+    out.put_u64(segment.rows);
+    out.put_u64(segment.bytes);
+    out.put_u32(segment.checksum);
+    out.put_u8(u8::from(segment.first_row.is_some()));
+    if let Some(row) = segment.first_row {
+        out.put_u64(row);
+    }
+    out.put_u8(u8::from(segment.deletes.is_some()));
+    if let Some(deletes) = &segment.deletes {
+        out.put_u64(deletes.file.0);
+        out.put_u64(deletes.bytes);
+        out.put_u32(deletes.checksum);
+        out.put_u64(deletes.through.0);
+    }
+}
+
+fn decode_segment(reader: &mut ByteReader<'_>) -> Result<SegmentEntry> {
+    Ok(SegmentEntry {
+        id: SegmentId(reader.u64()?),
+        table: TableId(reader.u64()?),
+        rows: reader.u64()?,
+        bytes: reader.u64()?,
+        checksum: reader.u32()?,
+        first_row: decode_flag(reader)?.then(|| reader.u64()).transpose()?,
+        deletes: decode_flag(reader)?.then(|| decode_deletes(reader)).transpose()?,
+    })
+}
+
+fn decode_deletes(reader: &mut ByteReader<'_>) -> Result<DeletesEntry> {
+    Ok(DeletesEntry {
+        file: SegmentId(reader.u64()?),
+        bytes: reader.u64()?,
+        checksum: reader.u32()?,
+        through: SnapshotId(reader.u64()?),
+    })
 }
 
 fn encode_catalog(catalog: &Catalog, out: &mut Vec<u8>) {

@@ -8,6 +8,8 @@
 mod codec;
 pub(crate) mod store;
 
+use std::collections::BTreeMap;
+
 use crate::catalog::Catalog;
 use crate::ids::{SegmentId, SnapshotId, TableId};
 
@@ -20,6 +22,21 @@ pub(crate) struct SegmentEntry {
     pub(crate) bytes: u64,
     /// Of the file's footer.
     pub(crate) checksum: u32,
+    /// The number that its first row had in memory; `None` if it was made by a compaction.
+    pub(crate) first_row: Option<u64>,
+    /// `None`: no row of it was deleted.
+    pub(crate) deletes: Option<DeletesEntry>,
+}
+
+/// What the manifest says of a delete vector's file.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct DeletesEntry {
+    /// Tells it from earlier files of the same segment.
+    pub(crate) file: SegmentId,
+    pub(crate) bytes: u64,
+    pub(crate) checksum: u32,
+    /// The last commit that may be in it.
+    pub(crate) through: SnapshotId,
 }
 
 /// The database at its checkpoint.
@@ -31,9 +48,17 @@ pub(crate) struct Manifest {
     pub(crate) checkpoint: SnapshotId,
     /// When that commit was logged.
     pub(crate) checkpoint_time_us: i64,
-    /// No table or segment has had this id or a greater one.
+    /// No table has had this id or a greater one, nor has a segment or the file of a delete vector.
     pub(crate) next_table: TableId,
     pub(crate) next_segment: SegmentId,
+    /// What keys are hashed with: random, and the same for the life of the database.
+    pub(crate) key_secret: [u8; 16],
+    /// Segments that took the place of others reflect all deletions up to this commit.
+    pub(crate) deletes_through: SnapshotId,
+    /// Snapshots before this one can no longer be asked for.
+    pub(crate) horizon: SnapshotId,
+    /// Per table that ever had rows, how many have entered its memory up to the checkpoint.
+    pub(crate) row_counts: BTreeMap<TableId, u64>,
     pub(crate) catalog: Catalog,
     /// In commit order within a table.
     pub(crate) segments: Vec<SegmentEntry>,
@@ -48,6 +73,14 @@ pub(crate) fn segment_path(id: SegmentId) -> String {
 
 pub(crate) fn segment_name(id: SegmentId) -> String {
     format!("{:016x}.segment", id.0)
+}
+
+pub(crate) fn deletes_path(segment: SegmentId, file: SegmentId) -> String {
+    format!("{SEGMENT_FOLDER}/{}", deletes_name(segment, file))
+}
+
+pub(crate) fn deletes_name(segment: SegmentId, file: SegmentId) -> String {
+    format!("{:016x}-{:016x}.deletes", segment.0, file.0)
 }
 
 #[cfg(test)]

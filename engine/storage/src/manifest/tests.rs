@@ -29,7 +29,35 @@ fn manifest() -> Manifest {
         next_table: TableId(5),
         next_segment: SegmentId(7),
         catalog,
-        segments: vec![SegmentEntry { id: SegmentId(6), table: TableId(4), rows: 10, bytes: 999, checksum: 77 }],
+        key_secret: [5; 16],
+        deletes_through: SnapshotId(8),
+        horizon: SnapshotId(2),
+        row_counts: [(TableId(4), 11)].into(),
+        segments: vec![
+            SegmentEntry {
+                id: SegmentId(5),
+                table: TableId(4),
+                rows: 10,
+                bytes: 999,
+                checksum: 77,
+                first_row: None,
+                deletes: None,
+            },
+            SegmentEntry {
+                id: SegmentId(6),
+                table: TableId(4),
+                rows: 1,
+                bytes: 99,
+                checksum: 78,
+                first_row: Some(10),
+                deletes: Some(DeletesEntry {
+                    file: SegmentId(7),
+                    bytes: 55,
+                    checksum: 79,
+                    through: SnapshotId(9),
+                }),
+            },
+        ],
     }
 }
 

@@ -16,7 +16,9 @@ fn schema() -> TableSchema {
 
 fn batch(values: Vec<i64>, snapshot: u64) -> MemBatch {
     let array: ArrayRef = Arc::new(Int64Array::from(values));
-    MemBatch::new(&Batch::new(TableId(1), array.len(), vec![(ColumnId(1), array)]).unwrap(), SnapshotId(snapshot))
+    let batch = Batch::new(TableId(1), array.len(), vec![(ColumnId(1), array)]).unwrap();
+    // These tests do not ask for rows by number.
+    MemBatch::new(0, &batch, SnapshotId(snapshot))
 }
 
 fn values(table: &Memtable) -> Vec<i64> {
@@ -66,7 +68,7 @@ fn merging_fills_in_defaults() {
     }
     let both: Vec<(ColumnId, ArrayRef)> =
         vec![(ColumnId(1), Arc::new(Int64Array::from(vec![7]))), (ColumnId(2), Arc::new(Int64Array::from(vec![70])))];
-    table.push(MemBatch::new(&Batch::new(TableId(1), 1, both).unwrap(), SnapshotId(8)));
+    table.push(MemBatch::new(0, &Batch::new(TableId(1), 1, both).unwrap(), SnapshotId(8)));
     table.consolidate(&second);
     assert_eq!(table.batches().len(), 1);
     let b = table.batches()[0].column(ColumnId(2)).unwrap().as_primitive::<Int64Type>().values().to_vec();

@@ -28,6 +28,9 @@ pub(crate) const HEADER: FileHeader = FileHeader { magic: *b"\x93SLTseg\n", vers
 /// Most rows of a row group that a reader takes; it bounds what one chunk can make it allocate.
 pub(crate) const ROW_GROUP_ROWS_MAX: usize = 1 << 20;
 
+/// Most rows of a segment: positions are 32-bit.
+pub(crate) const ROWS_MAX: u64 = u32::MAX as u64;
+
 /// What the manifest has to know about a finished segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SegmentFacts {

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use arrow_array::ArrayRef;
 use arrow_buffer::Buffer;
 
-use super::HEADER;
+use super::{HEADER, ROWS_MAX};
 use super::footer::{Extent, Footer, TAIL_BYTES, decode_tail};
 use crate::commit_runs::CommitRuns;
 use crate::encoding;
@@ -29,6 +29,8 @@ pub(crate) struct Segment {
     /// Where a column is among the chunks of a row group.
     places: HashMap<ColumnId, usize>,
     rows: u64,
+    /// Per row group, the position of its first row.
+    first_rows: Vec<u32>,
     footer_offset: u64,
     /// Which bodies have been checked: per row group the chunks, then the commit runs.
     checked: Vec<AtomicBool>,
@@ -60,10 +62,20 @@ impl Segment {
         if places.len() != footer.columns.len() {
             return Err(Error::corrupt(file, footer_offset, "distinct column ids", "one twice"));
         }
+        let rows = footer.row_groups.iter().map(|group| group.rows as u64).sum();
+        if rows > ROWS_MAX {
+            return Err(Error::corrupt(file, footer_offset, format_args!("at most {ROWS_MAX} rows"), rows));
+        }
+        let first_rows = footer.row_groups.iter().scan(0, |next, group| {
+            let first = *next;
+            *next += group.rows as u32;
+            Some(first)
+        });
         let bodies = footer.row_groups.len() * (footer.columns.len() + 1);
         Ok(Self {
             file: file.to_owned(),
-            rows: footer.row_groups.iter().map(|group| group.rows as u64).sum(),
+            rows,
+            first_rows: first_rows.collect(),
             checked: (0..bodies).map(|_| AtomicBool::new(false)).collect(),
             buffer,
             footer,
@@ -90,6 +102,17 @@ impl Segment {
     /// Rows of a row group. Like all calls that take one, it panics past the last.
     pub(crate) fn rows(&self, row_group: usize) -> usize {
         self.footer.row_groups[row_group].rows
+    }
+
+    /// Position in the segment of a row group's first row.
+    pub(crate) fn first_row(&self, row_group: usize) -> u32 {
+        self.first_rows[row_group]
+    }
+
+    /// The row group of a position, and the place in it. Panics past the last row.
+    pub(crate) fn locate(&self, position: u32) -> (usize, u32) {
+        let row_group = self.first_rows.partition_point(|first| *first <= position) - 1;
+        (row_group, position - self.first_rows[row_group])
     }
 
     /// Lowest and highest commit of a row group's rows: what they alone decide needs no [`Segment::commit_runs`].

@@ -83,6 +83,20 @@ impl Rows {
         self.next += 1;
     }
 
+    /// Forgets the rows from this number on.
+    pub(super) fn truncate(&mut self, row: u64) {
+        while self.next > row.max(self.first) {
+            let block = self.blocks.back_mut().expect("a row that is held is in a block");
+            block.hashes.pop();
+            block.older.pop();
+            block.second.pop();
+            if block.hashes.is_empty() {
+                self.blocks.pop_back();
+            }
+            self.next -= 1;
+        }
+    }
+
     /// Whether a row of this number is held.
     pub(super) fn holds(&self, row: u64) -> bool {
         (self.first..self.next).contains(&row)

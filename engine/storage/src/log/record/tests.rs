@@ -57,6 +57,8 @@ fn impossible_fields_are_refused_under_a_right_checksum() {
         RecordHeader { raw_bytes: 1 << 20, stored_bytes: 100, ..good },
         RecordHeader { raw_bytes: 10, stored_bytes: 100, ..good },
         RecordHeader { compression: Compression::Plain, ..good },
+        RecordHeader { has_tail: true, compression: Compression::Plain, raw_bytes: good.stored_bytes - 3, ..good },
+        RecordHeader { has_tail: true, ..RecordHeader::close(SnapshotId(5), 9, 10) },
         RecordHeader { synced: SnapshotId(5), ..good },
         RecordHeader { kind: Kind::Close, synced: SnapshotId(5), ..good },
         RecordHeader { synced: SnapshotId(4), ..RecordHeader::close(SnapshotId(5), 9, 10) },
@@ -66,7 +68,7 @@ fn impossible_fields_are_refused_under_a_right_checksum() {
         header.encode(SALT, &mut bytes);
         assert!(RecordHeader::decode(bytes.first_chunk().unwrap(), SALT, 9).is_err(), "{header:?}");
     }
-    for (at, value) in [(20, 0), (20, 3), (21, 2), (22, 1), (23, 1)] {
+    for (at, value) in [(20, 0), (20, 3), (21, 2), (22, 2), (23, 1)] {
         let mut bytes = Vec::new();
         good.encode(SALT, &mut bytes);
         bytes[at] = value;
