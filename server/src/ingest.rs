@@ -14,7 +14,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use siltstone_ingest::{BodyError, Decoded, ErrorVectors, Framing, Policy, Warning};
 use siltstone_storage::{
-    Change, Commit, Engine, Error, ErrorKind, Snapshot, SnapshotId, Table, TableId, TableName, TableSchema, same_name,
+    Change, Commit, Committed, Engine, Error, ErrorKind, Snapshot, SnapshotId, Table, TableId, TableName, TableSchema,
+    same_name,
 };
 use tokio::sync::{Mutex, MutexGuard, oneshot};
 
@@ -209,7 +210,8 @@ impl Ingest {
     async fn commit(&self, commit: Commit) -> siltstone_storage::Result<SnapshotId> {
         let (answer, answered) = oneshot::channel();
         // A client that went away is no reason to fail: the commit stands.
-        self.engine.submit(commit, move |outcome| drop(answer.send(outcome)));
+        let snapshot = |outcome: siltstone_storage::Result<Committed>| outcome.map(|committed| committed.snapshot);
+        self.engine.submit(commit, move |outcome| drop(answer.send(snapshot(outcome))));
         answered.await.unwrap_or_else(|_| {
             Err(Error::new(ErrorKind::Unavailable, "the storage engine stopped before it answered"))
         })

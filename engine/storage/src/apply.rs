@@ -181,7 +181,8 @@ impl Step<'_> {
     }
 
     fn find(&self, rows: &TableRows, key: &Key, keys: &Keys, unique: bool) -> Result<Vec<Match>> {
-        Finder { disk: self.disk, tables: self.keys, table: self.table, schema: self.schema, rows }.find(key, keys, unique)
+        Finder { disk: self.disk, tables: self.keys, table: self.table, schema: self.schema, rows }
+            .find(key, keys, unique)
     }
 
     /// # Errors

@@ -330,7 +330,10 @@ fn check_merge(table: &Table, merge: &Merge) -> Result<()> {
     if merge.key.is_empty() || !distinct || absent.is_some() {
         return Err(Error::new(
             ErrorKind::Invalid,
-            format!("a merge needs distinct key columns, all in its batch: table={}, columns={:?}", table.name, merge.key),
+            format!(
+                "a merge needs distinct key columns, all in its batch: table={}, columns={:?}",
+                table.name, merge.key
+            ),
         ));
     }
     Ok(())

@@ -137,8 +137,7 @@ fn encode_batch(batch: &Batch, out: &mut Vec<u8>) -> Result<()> {
 /// `Corrupt` for anything that [`encode`] does not write.
 pub(crate) fn decode(file: &str, raw: &[u8]) -> Result<Commit> {
     let mut reader = ByteReader::new(file, 0, raw);
-    let [author, message, extra] =
-        [decode_text(&mut reader)?, decode_text(&mut reader)?, decode_text(&mut reader)?];
+    let [author, message, extra] = [decode_text(&mut reader)?, decode_text(&mut reader)?, decode_text(&mut reader)?];
     let changes = (0..reader.count(1)?).map(|_| decode_change(&mut reader)).collect::<Result<Vec<_>>>()?;
     reader.finish()?;
     Ok(Commit { changes, info: CommitInfo { author, message, extra } })

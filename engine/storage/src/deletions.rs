@@ -23,8 +23,7 @@ pub(crate) struct Deletions {
 
 impl Deletions {
     pub(crate) fn push_segment(&mut self, segment: &Arc<LiveSegment>, position: u32) {
-        let (_, positions) =
-            self.segments.entry(segment.entry.id).or_insert_with(|| (Arc::clone(segment), Vec::new()));
+        let (_, positions) = self.segments.entry(segment.entry.id).or_insert_with(|| (Arc::clone(segment), Vec::new()));
         positions.push(position);
     }
 
@@ -56,7 +55,6 @@ impl Deletions {
         let places: Vec<u32> = self.memory.iter().map(|row| rows.memory_position(*row)).collect();
         rows.memory_deletes.mark(snapshot, &places);
     }
-
 }
 
 /// The same as the log has it.

@@ -254,6 +254,7 @@ impl Engine {
             segment_bytes: segments().map(|segment| segment.entry.bytes).sum(),
             segment_rows: segments().map(|segment| segment.entry.rows).sum(),
             deleted_rows: segments().map(|segment| segment.deletes.count()).sum(),
+            key_index_bytes: shared.writer.lock().keys.bytes() as u64,
             snapshot: state.snapshot.0,
             queued_commits: queued_commits as u64,
             queued_bytes: queued_bytes as u64,

@@ -75,9 +75,8 @@ pub(crate) fn flush(shared: &Shared) -> Result<()> {
     };
     let there = |table: TableId| table == TableId::HISTORY || sealed.catalog.table_by_id(table).is_some();
     manifest.segments.retain(|segment| there(segment.table));
-    let published = write_tables(shared, &sealed, &mut manifest).and_then(|written| {
-        store::publish(shared.disk.as_ref(), &manifest).map(|()| written)
-    });
+    let published = write_tables(shared, &sealed, &mut manifest)
+        .and_then(|written| store::publish(shared.disk.as_ref(), &manifest).map(|()| written));
     // Ids of files that may exist are not given again, whatever became of the files.
     flusher.manifest.next_segment = manifest.next_segment;
     let written = match published {

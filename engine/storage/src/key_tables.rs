@@ -160,10 +160,6 @@ impl KeyTables {
         Self { secret, tables: BTreeMap::new() }
     }
 
-    pub(crate) fn secret(&self) -> [u8; 16] {
-        self.secret
-    }
-
     /// Keys that a table is indexed by.
     pub(crate) fn of(&self, table: TableId) -> Vec<Key> {
         self.tables.get(&table).into_iter().flatten().map(|table| table.key.clone()).collect()
@@ -278,7 +274,8 @@ impl Finder<'_> {
             found.clear();
             segment.key_index(self.disk, self.schema, key)?.find(keys, &wanted, &mut found);
             let live = found.iter().filter(|(_, position)| !segment.deletes.is_deleted(*position));
-            matches.extend(live.map(|(row, position)| Match { row: *row, place: Place::Segment(at as u32, *position) }));
+            matches
+                .extend(live.map(|(row, position)| Match { row: *row, place: Place::Segment(at as u32, *position) }));
         }
         matches.sort_unstable();
         Ok(matches)

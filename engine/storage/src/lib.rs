@@ -25,8 +25,9 @@ mod commit;
 mod commit_codec;
 mod commit_runs;
 mod concat;
-mod deletions;
+#[cfg_attr(not(test), expect(dead_code, reason = "compaction and the change feed follow"))]
 mod delete_vector;
+mod deletions;
 mod encoding;
 mod engine;
 mod error;
@@ -36,6 +37,7 @@ mod history;
 mod ids;
 pub mod io;
 mod jobs;
+#[cfg_attr(not(test), expect(dead_code, reason = "compaction and inspection follow"))]
 mod key_index;
 mod key_tables;
 mod live_segment;

@@ -59,10 +59,12 @@ pub(crate) fn resolve(
         return update(merge, schema, rows, &counting, &matches, &stale);
     }
     // A row that one of its matches outdoes changes nothing at all.
-    let stale_rows: Vec<u32> = matches.iter().zip(&stale).filter(|(_, stale)| **stale).map(|(found, _)| found.row).collect();
+    let stale_rows: Vec<u32> =
+        matches.iter().zip(&stale).filter(|(_, stale)| **stale).map(|(found, _)| found.row).collect();
     let outdone = |row: u32| stale_rows.binary_search(&row).is_ok();
     let mut counts = RowCounts::default();
-    let unmatched = counting.iter().filter(|row| matches.binary_search_by_key(*row, |found| found.row).is_err()).count();
+    let unmatched =
+        counting.iter().filter(|row| matches.binary_search_by_key(*row, |found| found.row).is_err()).count();
     let matched = counting.len() - unmatched;
     let keep = |row: u32, matches: &[Match]| matches.binary_search_by_key(&row, |found| found.row).is_err();
     let appended: Vec<u32> = match merge.on_match {
@@ -136,11 +138,8 @@ fn stale_matches(merge: &Merge, schema: &TableSchema, rows: &TableRows, matches:
         return Ok(vec![false; matches.len()]);
     }
     let places: Vec<Place> = matches.iter().map(|found| found.place).collect();
-    let stored = merge
-        .newer_by
-        .iter()
-        .map(|id| read_places(rows, &places, column(schema, *id)?))
-        .collect::<Result<Vec<_>>>()?;
+    let stored =
+        merge.newer_by.iter().map(|id| read_places(rows, &places, column(schema, *id)?)).collect::<Result<Vec<_>>>()?;
     let order = Order::new(&columns_of(&merge.batch, &merge.newer_by)?, &stored)?;
     Ok(matches.iter().enumerate().map(|(i, found)| order.compare(found.row as usize, i).is_le()).collect())
 }
@@ -157,11 +156,8 @@ fn update(
     let only_keys = merge.batch.columns().iter().all(|(id, _)| merge.key.contains(id));
     let changed: Vec<Match> =
         matches.iter().zip(stale).filter(|(_, stale)| !**stale && !only_keys).map(|(found, _)| *found).collect();
-    let inserted: Vec<u32> = counting
-        .iter()
-        .copied()
-        .filter(|row| matches.binary_search_by_key(row, |found| found.row).is_err())
-        .collect();
+    let inserted: Vec<u32> =
+        counting.iter().copied().filter(|row| matches.binary_search_by_key(row, |found| found.row).is_err()).collect();
     let counts = RowCounts {
         inserted: inserted.len() as u64,
         updated: changed.len() as u64,
@@ -227,7 +223,10 @@ fn rows_of(batch: &Batch, rows: &[u32]) -> Result<Batch> {
 
 fn columns_of(batch: &Batch, ids: &[ColumnId]) -> Result<Vec<ArrayRef>> {
     let column = |id: &ColumnId| batch.column(*id).cloned();
-    ids.iter().map(column).collect::<Option<Vec<_>>>().ok_or_else(|| Error::new(ErrorKind::Internal, "a checked merge has its columns"))
+    ids.iter()
+        .map(column)
+        .collect::<Option<Vec<_>>>()
+        .ok_or_else(|| Error::new(ErrorKind::Internal, "a checked merge has its columns"))
 }
 
 fn column(schema: &TableSchema, id: ColumnId) -> Result<&Column> {
@@ -251,4 +250,3 @@ impl Order {
         self.0.iter().map(|compare| compare(left, right)).find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
     }
 }
-

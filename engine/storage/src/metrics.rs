@@ -21,6 +21,8 @@ pub struct Metrics {
     pub memtable_bytes: u64,
     /// Rows in memory.
     pub memtable_rows: u64,
+    /// Bytes of key indexes of rows in memory.
+    pub key_index_bytes: u64,
     /// Flushes finished.
     pub flushes: u64,
     /// Live segments.

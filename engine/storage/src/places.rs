@@ -56,9 +56,10 @@ impl<'a> Group<'a> {
                 let segment = &rows.segments[index as usize];
                 Ok(Self::RowGroup { segment, index, row_group: segment.reader.locate(position).0 })
             }
-            Place::Memory(row) => rows.batch_of(row).map(Self::Batch).ok_or_else(|| {
-                Error::new(ErrorKind::Internal, format!("a row in memory is not there: row={row}"))
-            }),
+            Place::Memory(row) => rows
+                .batch_of(row)
+                .map(Self::Batch)
+                .ok_or_else(|| Error::new(ErrorKind::Internal, format!("a row in memory is not there: row={row}"))),
         }
     }
 

@@ -42,19 +42,28 @@ impl Snapshot {
     /// A table's rows; `None` if it does not exist.
     pub fn table(&self, id: TableId) -> Option<TableSnapshot> {
         self.state.catalog.table_by_id(id)?;
-        Some(self.table_at(id, self.id()).expect("what a state holds was written up to its snapshot: nothing is read to tell"))
+        Some(
+            self.table_at(id, self.id())
+                .expect("what a state holds was written up to its snapshot: nothing is read to tell"),
+        )
     }
 
     /// A table's columns and rows as of an earlier snapshot.
     ///
     /// # Errors
-    /// `NotFound` if the table does not exist now or did not then; `Invalid` for a snapshot of the future; `Corrupt` for
-    /// damaged bytes.
+    /// `NotFound` if the table does not exist now or did not then, or if what it held then is no longer kept; `Invalid` for a snapshot of
+    /// the future; `Corrupt` for damaged bytes.
     pub fn table_at(&self, id: TableId, at: SnapshotId) -> Result<TableSnapshot> {
         if at > self.id() {
             return Err(Error::new(
                 ErrorKind::Invalid,
                 format!("snapshot does not exist yet: newest={}, asked={at}", self.id()),
+            ));
+        }
+        if at < self.state.horizon {
+            return Err(Error::new(
+                ErrorKind::NotFound,
+                format!("snapshot is no longer kept: oldest={}, asked={at}", self.state.horizon),
             ));
         }
         let missing = || Error::new(ErrorKind::NotFound, format!("table does not exist: id={id}, snapshot={at}"));

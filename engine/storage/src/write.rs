@@ -114,7 +114,8 @@ impl Writer {
             Ok(()) => {
                 counted.commits = admitted.len() as u64;
                 counted.rows = admitted.iter().map(|admitted| admitted.rows).sum();
-                counted.deleted = admitted.iter().map(|admitted| admitted.counts.updated + admitted.counts.deleted).sum();
+                counted.deleted =
+                    admitted.iter().map(|admitted| admitted.counts.updated + admitted.counts.deleted).sum();
                 counted.log_bytes = admitted.iter().map(|admitted| admitted.body.stored_bytes() as u64).sum();
                 self.settle_group(&admitted, time_us);
             }
@@ -208,10 +209,8 @@ fn finished(
     };
     let mut tail = Vec::new();
     deletions::encode(&applied.deleted, &mut tail);
-    let summary = history::summary(
-        applied.instead.as_ref().unwrap_or(&commit),
-        applied.deleted.iter().map(|(table, _)| *table),
-    );
+    let summary =
+        history::summary(applied.instead.as_ref().unwrap_or(&commit), applied.deleted.iter().map(|(table, _)| *table));
     Ok(Admitted {
         before,
         catalog,
@@ -303,7 +302,12 @@ pub(crate) fn replay(
         for table in commit.changes.iter().filter_map(Change::rows_of).chain(deleted.iter().map(|(table, _)| *table)) {
             touched.insert(table);
         }
-        history.push(*snapshot, *time_us, &history::summary(commit, deleted.iter().map(|(table, _)| *table)), &commit.info);
+        history.push(
+            *snapshot,
+            *time_us,
+            &history::summary(commit, deleted.iter().map(|(table, _)| *table)),
+            &commit.info,
+        );
         state.snapshot = *snapshot;
         state.time_us = *time_us;
         if drops_tables(commit) {

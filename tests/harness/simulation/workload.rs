@@ -89,8 +89,8 @@ impl Workload {
 
     fn write(&mut self, engine: &Engine, commit: Commit, mut after: Model) -> Result<(), Error> {
         match engine.write(commit) {
-            Ok(snapshot) => {
-                after.acknowledged.push((self.next_commit - 1, snapshot));
+            Ok(committed) => {
+                after.acknowledged.push((self.next_commit - 1, committed.snapshot));
                 self.model = after;
                 Ok(())
             }

@@ -40,5 +40,9 @@ fn damage_does_not_panic() {
         damaged[at] ^= 0x81;
         refused += usize::from(decoded(&damaged).is_err());
     }
-    assert!(refused > bytes.len() / 4, "{refused} of {} noticed; the record's checksum is there for the rest", bytes.len());
+    assert!(
+        refused > bytes.len() / 4,
+        "{refused} of {} noticed; the record's checksum is there for the rest",
+        bytes.len()
+    );
 }

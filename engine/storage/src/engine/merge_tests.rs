@@ -29,9 +29,18 @@ type Row = (i64, String, Option<i64>, Option<i64>);
 #[derive(Clone, Debug)]
 enum Step {
     Append(Vec<Given>),
-    Merge { rows: Vec<Given>, composite: bool, on_match: OnMatch, newer: bool, with_note: bool },
+    Merge {
+        rows: Vec<Given>,
+        composite: bool,
+        on_match: OnMatch,
+        newer: bool,
+        with_note: bool,
+    },
     /// Deletes rows with an age of this remainder, as seen so many commits ago.
-    Delete { remainder: i64, ago: usize },
+    Delete {
+        remainder: i64,
+        ago: usize,
+    },
     Flush,
     Reopen,
 }
@@ -89,14 +98,7 @@ fn read(snapshot: &Snapshot, table: TableId, at: SnapshotId) -> Vec<Row> {
 }
 
 /// What a merge does, one row of the batch after the other.
-fn merge_into(
-    model: &mut Vec<Row>,
-    rows: &[Given],
-    composite: bool,
-    on_match: OnMatch,
-    newer: bool,
-    with_note: bool,
-) {
+fn merge_into(model: &mut Vec<Row>, rows: &[Given], composite: bool, on_match: OnMatch, newer: bool, with_note: bool) {
     let mut winners: BTreeMap<(i64, String), Given> = BTreeMap::new();
     for row in rows {
         let key = (row.0, if composite { part(row.1) } else { String::new() });
@@ -257,7 +259,8 @@ fn a_primary_key_is_unique() {
         append(&[(4, 1, None, None)]),
         append(&[(5, 0, None, None)]),
     ]);
-    let kinds: Vec<_> = outcomes.iter().map(|outcome| outcome.as_ref().map(|_| ()).map_err(|error| error.kind())).collect();
+    let kinds: Vec<_> =
+        outcomes.iter().map(|outcome| outcome.as_ref().map(|_| ()).map_err(|error| error.kind())).collect();
     assert_eq!(kinds, [Ok(()), Err(ErrorKind::Conflict), Ok(())]);
     let by_part = Merge {
         batch: batch(table, &[(1, 1, None, None)], true),
@@ -281,7 +284,12 @@ fn merges_in_one_group_see_each_other() {
     let table = create(&engine, &[]);
     let merge = |age: i64| {
         let batch = batch(table, &[(1, 0, Some(age), None)], true);
-        Commit::new(vec![Change::Merge(Merge { batch, key: vec![ID], on_match: OnMatch::Replace, newer_by: Vec::new() })])
+        Commit::new(vec![Change::Merge(Merge {
+            batch,
+            key: vec![ID],
+            on_match: OnMatch::Replace,
+            newer_by: Vec::new(),
+        })])
     };
     assert!(engine.write_group((0..20).map(merge).collect()).iter().all(Result::is_ok));
     let check = |engine: &Engine| {

@@ -127,8 +127,10 @@ fn earlier_snapshots_are_readable() {
     let schema = Arc::clone(engine.snapshot().table(table).unwrap().schema());
     let added = NewColumn { default: Some(Value::Int(5)), ..NewColumn::new("score", LogicalType::Integer) };
     let wider = Arc::new(schema.with_columns(vec![added]).unwrap());
-    let third =
-        engine.write(Commit::new(vec![Change::SetSchema { id: table, schema: wider }, rows(table, 150..151)])).unwrap().snapshot;
+    let third = engine
+        .write(Commit::new(vec![Change::SetSchema { id: table, schema: wider }, rows(table, 150..151)]))
+        .unwrap()
+        .snapshot;
     let mut engine = engine;
     for _ in 0..2 {
         engine.flush().unwrap();

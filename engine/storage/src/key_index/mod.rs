@@ -20,5 +20,5 @@ mod keys;
 mod memory;
 
 pub(crate) use file::{SegmentKeyIndex, Subject};
-pub(crate) use keys::{KeyForm, KeyHasher, KeyLayout, Keys, duplicates};
+pub(crate) use keys::{KeyHasher, Keys, duplicates};
 pub(crate) use memory::MemoryKeyIndex;

@@ -13,7 +13,9 @@ use std::sync::Arc;
 
 use arrow_buffer::Buffer;
 
-use super::record::{ALIGNMENT, Compression, Kind, Mismatch, RECORD_HEADER_BYTES, RecordHeader, TAIL_LENGTH_BYTES, check};
+use super::record::{
+    ALIGNMENT, Compression, Kind, Mismatch, RECORD_HEADER_BYTES, RecordHeader, TAIL_LENGTH_BYTES, check,
+};
 use super::{FOLDER, LOG_HEADER_BYTES, LogFile, LogHeader, RECORDS_OFFSET, log_path, number_of};
 use crate::error::{Error, Result};
 use crate::ids::SnapshotId;

@@ -50,12 +50,7 @@ fn manifest() -> Manifest {
                 bytes: 99,
                 checksum: 78,
                 first_row: Some(10),
-                deletes: Some(DeletesEntry {
-                    file: SegmentId(7),
-                    bytes: 55,
-                    checksum: 79,
-                    through: SnapshotId(9),
-                }),
+                deletes: Some(DeletesEntry { file: SegmentId(7), bytes: 55, checksum: 79, through: SnapshotId(9) }),
             },
         ],
     }

@@ -10,8 +10,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use arrow_array::ArrayRef;
 use arrow_buffer::Buffer;
 
-use super::{HEADER, ROWS_MAX};
 use super::footer::{Extent, Footer, TAIL_BYTES, decode_tail};
+use super::{HEADER, ROWS_MAX};
 use crate::commit_runs::CommitRuns;
 use crate::encoding;
 use crate::error::{Error, Result};
