@@ -191,7 +191,7 @@ impl Step<'_> {
         if self.schema.primary_key().is_empty() || batch.rows() == 0 {
             return Ok(());
         }
-        let key = self.index(&self.schema.primary_key().to_vec())?;
+        let key = self.index(self.schema.primary_key())?;
         let keys = key.keys(self.schema, batch.rows(), |id| Ok(batch.column(id).cloned()))?;
         merge::check_keys(&keys)?;
         let stored = self.find(&self.rows(), &key, &keys, true)?;

@@ -94,12 +94,9 @@ impl Writer {
             let snapshot = admitted.last().map_or(self.state.snapshot, |last| last.snapshot).next();
             match self.admit(&pending.commit, snapshot) {
                 Err(error) => answers.push(Answer { done: pending.done, outcome: Err(error) }),
-                Ok((before, catalog, applied)) => match finished(pending, before, catalog, applied, snapshot) {
+                Ok((before, catalog, applied)) => match self.finish(pending, before, catalog, applied, snapshot) {
                     Ok(next) => admitted.push(next),
-                    Err((before, catalog, answer)) => {
-                        self.take_back(&before, catalog);
-                        answers.push(answer);
-                    }
+                    Err(answer) => answers.push(answer),
                 },
             }
         }
@@ -152,6 +149,44 @@ impl Writer {
         }
     }
 
+    /// What can fail after a commit was applied, which is then taken back: encoding it anew.
+    fn finish(
+        &mut self,
+        pending: Pending,
+        before: Before,
+        catalog: Arc<Catalog>,
+        applied: Applied,
+        snapshot: SnapshotId,
+    ) -> Result<Admitted, Answer> {
+        let Pending { commit, body, done } = pending;
+        let logged = applied.instead.as_ref().map_or(Ok(body), |instead| commit_codec::encode(instead).map(Body::new));
+        let body = match logged {
+            Ok(body) => body,
+            Err(error) => {
+                self.take_back(&before, catalog);
+                return Err(Answer { done, outcome: Err(error) });
+            }
+        };
+        let mut tail = Vec::new();
+        deletions::encode(&applied.deleted, &mut tail);
+        let logged = applied.instead.as_ref().unwrap_or(&commit);
+        let summary = history::summary(logged, applied.deleted.iter().map(|(table, _)| *table));
+        Ok(Admitted {
+            before,
+            catalog,
+            snapshot,
+            counts: applied.counts,
+            rows: applied.rows,
+            touched: commit.changes.iter().filter_map(Change::rows_of).collect(),
+            deleted: applied.deleted.into_iter().map(|(table, deleted)| (table, deleted.memory)).collect(),
+            drops_tables: drops_tables(&commit),
+            summary,
+            info: commit.info,
+            body: if tail.is_empty() { body } else { body.with_tail(&tail) },
+            done,
+        })
+    }
+
     fn take_back(&mut self, before: &Before, catalog: Arc<Catalog>) {
         apply::undo(&mut self.state, &mut self.keys, before);
         self.state.catalog = catalog;
@@ -191,40 +226,6 @@ impl Writer {
         }
         consolidate(&mut self.state, &touched);
     }
-}
-
-/// What can fail after a commit was applied: encoding it anew. On failure what was applied is to be taken back.
-fn finished(
-    pending: Pending,
-    before: Before,
-    catalog: Arc<Catalog>,
-    applied: Applied,
-    snapshot: SnapshotId,
-) -> Result<Admitted, (Before, Arc<Catalog>, Answer)> {
-    let Pending { commit, body, done } = pending;
-    let logged = applied.instead.as_ref().map_or(Ok(body), |instead| commit_codec::encode(instead).map(Body::new));
-    let body = match logged {
-        Ok(body) => body,
-        Err(error) => return Err((before, catalog, Answer { done, outcome: Err(error) })),
-    };
-    let mut tail = Vec::new();
-    deletions::encode(&applied.deleted, &mut tail);
-    let summary =
-        history::summary(applied.instead.as_ref().unwrap_or(&commit), applied.deleted.iter().map(|(table, _)| *table));
-    Ok(Admitted {
-        before,
-        catalog,
-        snapshot,
-        counts: applied.counts,
-        rows: applied.rows,
-        touched: commit.changes.iter().filter_map(Change::rows_of).collect(),
-        deleted: applied.deleted.into_iter().map(|(table, deleted)| (table, deleted.memory)).collect(),
-        drops_tables: drops_tables(&commit),
-        summary,
-        info: commit.info,
-        body: if tail.is_empty() { body } else { body.with_tail(&tail) },
-        done,
-    })
 }
 
 /// Checks a commit against the catalog and applies to it what changes names and schemas.
