@@ -78,6 +78,7 @@ pub(crate) fn apply(
     commit: &Commit,
     snapshot: SnapshotId,
 ) -> Result<Applied> {
+    check_unchanged(state, commit)?;
     let mut applied = Applied::default();
     let mut deleted: BTreeMap<TableId, Vec<Deletions>> = BTreeMap::new();
     let mut changes = Vec::with_capacity(commit.changes.len());
@@ -107,6 +108,17 @@ pub(crate) fn apply(
         applied.instead = Some(rewritten(commit, changes));
     }
     Ok(applied)
+}
+
+fn check_unchanged(state: &State, commit: &Commit) -> Result<()> {
+    let changed = |table: TableId| state.rows.get(&table).map_or(SnapshotId(0), |rows| rows.changed);
+    match commit.unchanged.iter().find(|(table, since)| changed(*table) > *since) {
+        None => Ok(()),
+        Some((table, since)) => Err(Error::new(
+            ErrorKind::Conflict,
+            format!("table was changed meanwhile: table id={table}, snapshot={since}, changed={}", changed(*table)),
+        )),
+    }
 }
 
 /// The table that a change of rows is of, and its columns; `None` for other changes, and if the commit drops the table in the end.
@@ -154,7 +166,7 @@ impl Step<'_> {
             matches.retain(|found| wanted.binary_search(&found.row).is_ok());
             Ok(matches)
         })?;
-        resolution.deletions.mark(&rows, self.snapshot);
+        self.mark(&resolution.deletions);
         let appended = resolution.instead.as_ref().unwrap_or(batch);
         if !is_primary {
             self.check_new_keys(appended)?;
@@ -163,12 +175,19 @@ impl Step<'_> {
         Ok((resolution.counts, resolution.instead, resolution.deletions))
     }
 
-    fn delete(self, rows: &RowSet) -> Result<Outcome> {
-        let stored = self.rows();
-        let deletions = rows.locate(&stored)?;
-        deletions.mark(&stored, self.snapshot);
+    fn delete(mut self, rows: &RowSet) -> Result<Outcome> {
+        let deletions = rows.locate(&self.rows())?;
+        self.mark(&deletions);
         let counts = RowCounts { deleted: deletions.rows(), ..RowCounts::default() };
         Ok((counts, None, deletions))
+    }
+
+    fn mark(&mut self, deletions: &Deletions) {
+        if deletions.rows() > 0 {
+            let rows = self.state.rows_mut(self.table);
+            deletions.mark(rows, self.snapshot);
+            rows.changed = self.snapshot;
+        }
     }
 
     fn rows(&self) -> Arc<TableRows> {
@@ -214,6 +233,7 @@ impl Step<'_> {
         let first_row = rows.next_row;
         rows.active.push(MemBatch::new(first_row, batch, self.snapshot));
         rows.next_row += batch.rows() as u64;
+        rows.changed = self.snapshot;
         self.keys.appended(batch, self.schema, first_row);
     }
 }
@@ -230,7 +250,7 @@ fn rewritten(commit: &Commit, instead: Vec<Option<Batch>>) -> Commit {
         (Change::Append(_) | Change::Merge(_), Some(batch)) => Change::Append(batch),
         (change, _) => change.clone(),
     });
-    Commit { changes: changes.collect(), info: commit.info.clone() }
+    Commit { info: commit.info.clone(), ..Commit::new(changes.collect()) }
 }
 
 /// Applies a commit read back from the log: what it appended, then what it deleted.

@@ -210,11 +210,13 @@ pub struct Commit {
     pub changes: Vec<Change>,
     /// What is said of it.
     pub info: CommitInfo,
+    /// Tables whose rows must not have changed since a snapshot, else the commit is a `Conflict`.
+    pub unchanged: Vec<(TableId, SnapshotId)>,
 }
 
 impl Commit {
     /// A commit of these changes, of which nothing is said.
     pub fn new(changes: Vec<Change>) -> Self {
-        Self { changes, info: CommitInfo::default() }
+        Self { changes, ..Self::default() }
     }
 }

@@ -140,7 +140,7 @@ pub(crate) fn decode(file: &str, raw: &[u8]) -> Result<Commit> {
     let [author, message, extra] = [decode_text(&mut reader)?, decode_text(&mut reader)?, decode_text(&mut reader)?];
     let changes = (0..reader.count(1)?).map(|_| decode_change(&mut reader)).collect::<Result<Vec<_>>>()?;
     reader.finish()?;
-    Ok(Commit { changes, info: CommitInfo { author, message, extra } })
+    Ok(Commit { info: CommitInfo { author, message, extra }, ..Commit::new(changes) })
 }
 
 fn decode_text(reader: &mut ByteReader<'_>) -> Result<Option<String>> {

@@ -47,13 +47,23 @@ impl Deletions {
         (in_segments + self.memory.len()) as u64
     }
 
-    /// Marks the rows as deleted by a commit that nobody sees yet.
-    pub(crate) fn mark(&self, rows: &TableRows, snapshot: SnapshotId) {
-        for (segment, positions) in self.segments.values() {
-            segment.deletes.mark(snapshot, positions);
-        }
+    /// Marks the rows as deleted: by a commit that nobody sees yet or, in the state of a transaction, for its eyes only.
+    pub(crate) fn mark(&self, rows: &mut TableRows, snapshot: SnapshotId) {
         let places: Vec<u32> = self.memory.iter().map(|row| rows.memory_position(*row)).collect();
-        rows.memory_deletes.mark(snapshot, &places);
+        match &mut rows.overlay {
+            None => {
+                for (segment, positions) in self.segments.values() {
+                    segment.deletes.mark(snapshot, positions);
+                }
+                rows.memory_deletes.mark(snapshot, &places);
+            }
+            Some(overlay) => {
+                for (id, (_, positions)) in &self.segments {
+                    overlay.segments.entry(*id).or_default().extend(positions);
+                }
+                overlay.memory.extend(places);
+            }
+        }
     }
 }
 

@@ -25,6 +25,7 @@ use crate::queue::CommitQueue;
 use crate::recovery::{Recovered, recover};
 use crate::snapshot::Snapshot;
 use crate::state::State;
+use crate::transaction::Transaction;
 use crate::write::{Pending, Writer};
 
 /// What all threads of an engine share.
@@ -37,6 +38,7 @@ pub(crate) struct Shared {
     pub(crate) counters: Counters,
     pub(crate) housekeeping: Housekeeping,
     pub(crate) spares: Arc<Spares>,
+    key_secret: [u8; 16],
     current: RwLock<Arc<State>>,
     memory_bytes: AtomicUsize,
     next_table: AtomicU64,
@@ -151,6 +153,7 @@ impl Engine {
             current: RwLock::new(Arc::new(writer.state.clone())),
             memory_bytes: AtomicUsize::new(writer.state.memory_bytes()),
             next_table: AtomicU64::new(next_table.0),
+            key_secret: flusher.manifest.key_secret,
             writer: Mutex::new(writer),
             flusher: Mutex::new(flusher),
             options,
@@ -199,6 +202,12 @@ impl Engine {
         } else {
             shared.commit_group(vec![pending]);
         }
+    }
+
+    /// Begins a transaction on the newest snapshot.
+    pub fn begin(&self) -> Transaction {
+        let state = State::clone(&self.shared().current.read());
+        Transaction::new(self.clone(), state, self.shared().key_secret)
     }
 
     /// An id for a table about to be created.
@@ -260,6 +269,14 @@ impl Engine {
             queued_bytes: queued_bytes as u64,
             ..shared.counters.read()
         }
+    }
+
+    pub(crate) fn disk(&self) -> Arc<dyn Disk> {
+        self.shared().disk()
+    }
+
+    pub(crate) fn options(&self) -> &Options {
+        &self.shared().options
     }
 
     fn shared(&self) -> &Arc<Shared> {
@@ -327,3 +344,5 @@ mod merge_tests;
 mod steps;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod transaction_tests;

@@ -273,9 +273,9 @@ impl Finder<'_> {
             }
             found.clear();
             segment.key_index(self.disk, self.schema, key)?.find(keys, &wanted, &mut found);
-            let live = found.iter().filter(|(_, position)| !segment.deletes.is_deleted(*position));
-            matches
-                .extend(live.map(|(row, position)| Match { row: *row, place: Place::Segment(at as u32, *position) }));
+            let place = |position: u32| Place::Segment(at as u32, position);
+            let places = found.iter().map(|(row, position)| Match { row: *row, place: place(*position) });
+            matches.extend(places.filter(|found| !self.rows.is_deleted(found.place)));
         }
         matches.sort_unstable();
         Ok(matches)
@@ -284,8 +284,7 @@ impl Finder<'_> {
     fn find_in_memory(&self, key: &Key, keys: &Keys) -> Vec<Match> {
         let mut found = Vec::new();
         self.tables.find_in_memory(self.table, key, keys, &mut found);
-        let live = |row: u64| !self.rows.memory_deletes.is_deleted(self.rows.memory_position(row));
-        let live = found.into_iter().filter(|(_, number)| live(*number));
-        live.map(|(row, number)| Match { row, place: Place::Memory(number) }).collect()
+        let places = found.into_iter().map(|(row, number)| Match { row, place: Place::Memory(number) });
+        places.filter(|found| !self.rows.is_deleted(found.place)).collect()
     }
 }

@@ -13,6 +13,7 @@ use crate::deletions::Deletions;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::TableId;
 use crate::memtable::{MemBatch, Moved};
+use crate::places::Place;
 use crate::scan_unit::Source;
 use crate::state::{LiveSegment, TableRows};
 
@@ -62,6 +63,11 @@ impl RowSet {
         Self { table, parts }
     }
 
+    /// Positions in segments and in batches.
+    pub(crate) fn of_parts(table: TableId, parts: Vec<(Origin, RoaringBitmap)>) -> Self {
+        Self { table, parts }
+    }
+
     /// Adds the rows of another set.
     ///
     /// # Panics
@@ -94,7 +100,11 @@ impl RowSet {
         let mut deletions = Deletions::default();
         for (origin, positions) in &self.parts {
             for position in positions {
-                locate(origin, position, rows, &mut deletions).ok_or_else(|| {
+                let found = match rows.overlay {
+                    None => locate(origin, position, rows, &mut deletions),
+                    Some(_) => locate_unmoved(origin, position, rows, &mut deletions),
+                };
+                found.ok_or_else(|| {
                     Error::new(ErrorKind::Conflict, format!("rows were changed meanwhile: table id={}", self.table))
                 })?;
             }
@@ -121,6 +131,23 @@ fn locate(origin: &Origin, position: u32, rows: &TableRows, deletions: &mut Dele
             }
             let row = batch.first_row() + u64::from(position);
             let live = !rows.memory_deletes.is_deleted(rows.memory_position(row));
+            live.then(|| deletions.push_memory(row))
+        }
+    }
+}
+
+/// Finds a row of a transaction's own snapshot, where nothing moves; `None` if it was deleted.
+fn locate_unmoved(origin: &Origin, position: u32, rows: &TableRows, deletions: &mut Deletions) -> Option<()> {
+    match origin {
+        Origin::Segment(segment) => {
+            let at = rows.segments.iter().position(|known| Arc::ptr_eq(known, segment))?;
+            let live = !rows.is_deleted(Place::Segment(at as u32, position));
+            live.then(|| deletions.push_segment(segment, position))
+        }
+        Origin::Memory(batch) => {
+            let row = batch.first_row() + u64::from(position);
+            let known = rows.batch_of(row).is_some_and(|known| Arc::ptr_eq(known, batch));
+            let live = known && !rows.is_deleted(Place::Memory(row));
             live.then(|| deletions.push_memory(row))
         }
     }

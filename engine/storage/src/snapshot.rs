@@ -80,13 +80,14 @@ impl Snapshot {
         for segment in &rows.segments {
             for row_group in 0..segment.reader.row_groups() {
                 let first = segment.reader.first_row(row_group);
-                let deleted = segment.deletes.deleted(first..first + segment.reader.rows(row_group) as u32, at);
+                let range = first..first + segment.reader.rows(row_group) as u32;
+                let deleted = rows.deleted_in(segment, range, at);
                 let source = Source::RowGroup { segment: Arc::clone(segment), row_group };
                 units.extend(ScanUnit::as_of(id, source, deleted, schema, at)?);
             }
         }
         for batch in rows.batches() {
-            let deleted = rows.memory_deletes.deleted(rows.memory_range(batch), at);
+            let deleted = rows.deleted_of(batch, at);
             units.extend(ScanUnit::as_of(id, Source::Memory(Arc::clone(batch)), deleted, schema, at)?);
         }
         Ok(units)

@@ -12,12 +12,16 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
+use roaring::RoaringBitmap;
+
 use crate::catalog::Catalog;
 use crate::delete_vector::DeleteVector;
 use crate::ids::{SegmentId, SnapshotId, TableId};
 use crate::key_tables::SegmentKeys;
 use crate::manifest::SegmentEntry;
 use crate::memtable::{MemBatch, Memtable};
+use crate::overlay::{Overlay, within};
+use crate::places::Place;
 use crate::segment::Segment;
 
 /// A segment file that is part of the database.
@@ -38,7 +42,7 @@ pub(crate) struct MovedSegment {
     /// New position of the first row that was kept.
     pub(crate) first: u32,
     /// Rows that were dropped.
-    pub(crate) dropped: roaring::RoaringBitmap,
+    pub(crate) dropped: RoaringBitmap,
 }
 
 impl MovedSegment {
@@ -62,9 +66,55 @@ pub(crate) struct TableRows {
     pub(crate) memory_deletes: Arc<DeleteVector>,
     /// The last commit that changed rows here.
     pub(crate) changed: SnapshotId,
+    /// Set in the state of a transaction: what it deleted.
+    pub(crate) overlay: Option<Overlay>,
 }
 
 impl TableRows {
+    /// Whether a row is deleted: by any commit so far, or, in a transaction, by one up to its start or by itself.
+    pub(crate) fn is_deleted(&self, place: Place) -> bool {
+        match (place, &self.overlay) {
+            (Place::Segment(at, position), None) => self.segments[at as usize].deletes.is_deleted(position),
+            (Place::Memory(row), None) => self.memory_deletes.is_deleted(self.memory_position(row)),
+            (Place::Segment(at, position), Some(overlay)) => {
+                let segment = &self.segments[at as usize];
+                segment.deletes.deleted_rows(position..position + 1, overlay.base) > 0
+                    || overlay.segment(segment.entry.id).is_some_and(|own| own.contains(position))
+            }
+            (Place::Memory(row), Some(overlay)) => {
+                let position = self.memory_position(row);
+                self.memory_deletes.deleted_rows(position..position + 1, overlay.base) > 0
+                    || overlay.memory.contains(position)
+            }
+        }
+    }
+
+    /// Positions in a row group, counted from its start, that are deleted as of a snapshot.
+    pub(crate) fn deleted_in(
+        &self,
+        segment: &LiveSegment,
+        range: Range<u32>,
+        at: SnapshotId,
+    ) -> Option<Arc<RoaringBitmap>> {
+        let Some(overlay) = &self.overlay else { return segment.deletes.deleted(range, at) };
+        let shared = segment.deletes.deleted(range.clone(), at.min(overlay.base));
+        match overlay.segment(segment.entry.id) {
+            None => shared,
+            Some(own) => Some(Arc::new(within(own, range, shared.as_deref()))).filter(|deleted| !deleted.is_empty()),
+        }
+    }
+
+    /// The same of a batch in memory.
+    pub(crate) fn deleted_of(&self, batch: &MemBatch, at: SnapshotId) -> Option<Arc<RoaringBitmap>> {
+        let range = self.memory_range(batch);
+        let Some(overlay) = &self.overlay else { return self.memory_deletes.deleted(range, at) };
+        let shared = self.memory_deletes.deleted(range.clone(), at.min(overlay.base));
+        if overlay.memory.is_empty() {
+            return shared;
+        }
+        Some(Arc::new(within(&overlay.memory, range, shared.as_deref()))).filter(|deleted| !deleted.is_empty())
+    }
+
     pub(crate) fn memory_bytes(&self) -> usize {
         self.sealed.bytes() + self.active.bytes()
     }

@@ -207,9 +207,6 @@ impl Writer {
         for admitted in admitted {
             history.push(admitted.snapshot, time_us, &admitted.summary, &admitted.info);
             for table in &admitted.touched {
-                if let Some(rows) = self.state.rows.get_mut(table) {
-                    Arc::make_mut(rows).changed = admitted.snapshot;
-                }
                 touched.insert(*table);
             }
             for (table, rows) in &admitted.deleted {

@@ -1,0 +1,205 @@
+//! Transactions: several changes, seen by their maker at once, that become one commit.
+//!
+//! A transaction works on a copy of the state it started from. Its rows stand in memory behind those of that state, its deletions in an
+//! overlay, so that reading in it is reading any snapshot. Committing hands the committer what it came to: the changes of names, the rows
+//! deleted, the rows that are left of those added.
+//!
+//! **Invariants**
+//! 1. Nobody else sees anything of it before it is committed, and then all of it.
+//! 2. It sees the snapshot it started from and its own changes, nothing later (snapshot isolation).
+//! 3. Of two transactions that change the same row, schema or name, the first to commit wins; the other one is a `Conflict`.
+//!
+//! It does not know SQL, sessions or time limits: who holds one decides how long.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
+
+use arrow_array::ArrayRef;
+use roaring::RoaringBitmap;
+
+use crate::apply;
+use crate::commit::{Batch, Change, Commit, CommitInfo, Committed, RowCounts};
+use crate::engine::Engine;
+use crate::error::{Error, ErrorKind, Result};
+use crate::ids::{ColumnId, SnapshotId, TableId};
+use crate::key_tables::KeyTables;
+use crate::memtable::MemBatch;
+use crate::overlay::{Overlay, within};
+use crate::row_set::{Origin, RowSet};
+use crate::schema::TableSchema;
+use crate::snapshot::Snapshot;
+use crate::state::{State, TableRows};
+
+/// Changes that are being made together. Dropping it rolls back.
+pub struct Transaction {
+    engine: Engine,
+    base: SnapshotId,
+    state: State,
+    keys: KeyTables,
+    /// Changes of names and schemas, in order.
+    names: Vec<Change>,
+    /// Tables merged into by another key than their primary one: nobody else may have changed them.
+    merged: BTreeSet<TableId>,
+    counts: RowCounts,
+}
+
+impl Transaction {
+    pub(crate) fn new(engine: Engine, mut state: State, key_secret: [u8; 16]) -> Self {
+        let base = state.snapshot;
+        for rows in state.rows.values_mut() {
+            let rows = Arc::make_mut(rows);
+            rows.overlay = Some(Overlay::on(base, rows.next_row));
+        }
+        Self {
+            engine,
+            base,
+            state,
+            keys: KeyTables::new(key_secret),
+            names: Vec::new(),
+            merged: BTreeSet::new(),
+            counts: RowCounts::default(),
+        }
+    }
+
+    /// What it sees: the snapshot it started from and its own changes so far. It has the id of the snapshot it started from.
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot::new(Arc::new(self.state.clone()))
+    }
+
+    /// Makes a change, for its own eyes. One that fails changes nothing, and the transaction can go on.
+    ///
+    /// # Errors
+    /// As [`Engine::write`]; `Exhausted` when its rows no longer fit the memory for rows.
+    pub fn apply(&mut self, change: Change) -> Result<RowCounts> {
+        let before = self.state.clone();
+        match self.try_apply(&change) {
+            Ok(counts) => {
+                self.counts.add(counts);
+                match &change {
+                    Change::Merge(merge) => self.note_merge(merge.batch.table(), &merge.key),
+                    Change::Append(_) | Change::Delete(_) => {}
+                    _ => self.names.push(change),
+                }
+                Ok(counts)
+            }
+            Err(error) => {
+                self.state = before;
+                // They are made again from the rows when they are asked for.
+                self.keys.retain(|_| false);
+                Err(error)
+            }
+        }
+    }
+
+    fn try_apply(&mut self, change: &Change) -> Result<RowCounts> {
+        if change.rows_of().is_none() {
+            let mut catalog = self.state.catalog.as_ref().clone();
+            catalog.apply(change, self.base)?;
+            self.state.catalog = Arc::new(catalog);
+            self.state.drop_orphans();
+            return Ok(RowCounts::default());
+        }
+        self.state.catalog.check_rows(change)?;
+        let commit = Commit::new(vec![change.clone()]);
+        let disk = self.engine.disk();
+        if let Some(table) = change.rows_of() {
+            self.state.rows_mut(table).overlay.get_or_insert_with(|| Overlay::on(self.base, 0));
+        }
+        // Rows of its own bear the snapshot it started from, so that reading as of that one shows them.
+        let applied = apply::apply(disk.as_ref(), &mut self.state, &mut self.keys, &commit, self.base)?;
+        let bytes = self.state.memory_bytes() as u64;
+        let limit = 2 * self.engine.options().memtable_bytes_max;
+        if bytes > limit {
+            return Err(Error::new(
+                ErrorKind::Exhausted,
+                format!("the transaction's rows do not fit in memory: limit_bytes={limit}, found={bytes}"),
+            ));
+        }
+        Ok(applied.counts)
+    }
+
+    fn note_merge(&mut self, table: TableId, key: &[ColumnId]) {
+        let primary = self.state.catalog.table_by_id(table).map(|table| table.schema().primary_key().to_vec());
+        if primary.is_none_or(|primary| primary != key) {
+            self.merged.insert(table);
+        }
+    }
+
+    /// Makes it durable and visible, as one commit. Without changes there is none, and the snapshot is the one it started from.
+    ///
+    /// # Errors
+    /// `Conflict` if a row, schema or name it changed was changed by another commit since it started; else as [`Engine::write`].
+    pub fn commit(self, info: CommitInfo) -> Result<Committed> {
+        let changes = self.changes()?;
+        if changes.is_empty() {
+            return Ok(Committed { snapshot: self.base, rows: self.counts });
+        }
+        let unchanged = self.merged.iter().map(|table| (*table, self.base)).collect();
+        let committed = self.engine.write(Commit { changes, info, unchanged })?;
+        Ok(Committed { rows: self.counts, ..committed })
+    }
+
+    /// What it came to.
+    fn changes(&self) -> Result<Vec<Change>> {
+        let mut changes = self.names.clone();
+        for (id, rows) in &self.state.rows {
+            let (Some(table), Some(overlay)) = (self.state.catalog.table_by_id(*id), &rows.overlay) else { continue };
+            let deleted = deleted_rows(*id, rows, overlay);
+            if deleted.rows() > 0 {
+                changes.push(Change::Delete(deleted));
+            }
+            for batch in rows.batches().filter(|batch| batch.first_row() >= overlay.first_own_row) {
+                let left = left_of(*id, table.schema(), rows, overlay, batch)?;
+                if left.rows() > 0 {
+                    changes.push(Change::Append(left));
+                }
+            }
+        }
+        Ok(changes)
+    }
+}
+
+/// Rows of the base that are deleted.
+fn deleted_rows(table: TableId, rows: &TableRows, overlay: &Overlay) -> RowSet {
+    let mut parts = Vec::new();
+    for segment in &rows.segments {
+        if let Some(positions) = overlay.segment(segment.entry.id) {
+            parts.push((Origin::Segment(Arc::clone(segment)), positions.clone()));
+        }
+    }
+    for batch in rows.batches().filter(|batch| batch.first_row() < overlay.first_own_row) {
+        let positions = within(&overlay.memory, rows.memory_range(batch), None);
+        if !positions.is_empty() {
+            parts.push((Origin::Memory(Arc::clone(batch)), positions));
+        }
+    }
+    RowSet::of_parts(table, parts)
+}
+
+/// What is left of rows that were added, in the columns that the table has in the end.
+fn left_of(
+    table: TableId,
+    schema: &TableSchema,
+    rows: &TableRows,
+    overlay: &Overlay,
+    batch: &MemBatch,
+) -> Result<Batch> {
+    let deleted = within(&overlay.memory, rows.memory_range(batch), None);
+    let kept: RoaringBitmap = (0..batch.rows() as u32).collect::<RoaringBitmap>() - deleted;
+    let positions = arrow_array::UInt32Array::from_iter_values(&kept);
+    let columns = schema.columns().iter().filter_map(|column| Some((column.id, batch.column(column.id)?)));
+    let columns = columns.map(|(id, array)| {
+        let taken = arrow_select::take::take(array, &positions, None);
+        taken
+            .map(|array| (id, array))
+            .map_err(|error| Error::with_source(ErrorKind::Internal, "rows cannot be picked", error))
+    });
+    Batch::new(table, kept.len() as usize, columns.collect::<Result<Vec<(ColumnId, ArrayRef)>>>()?)
+}
+
+impl fmt::Debug for Transaction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Transaction").field("base", &self.base).field("counts", &self.counts).finish_non_exhaustive()
+    }
+}
