@@ -10,14 +10,18 @@ use std::fmt::Write;
 use std::sync::{Arc, LazyLock};
 
 use arrow_array::builder::StringViewBuilder;
+use arrow_array::cast::AsArray;
+use arrow_array::types::{TimestampMicrosecondType, UInt64Type};
 use arrow_array::{ArrayRef, TimestampMicrosecondArray, UInt64Array};
 
 use crate::catalog::{Table, TableName};
 use crate::commit::{Change, Commit, CommitInfo, Merge};
 use crate::commit_runs::CommitRuns;
+use crate::error::Result;
 use crate::ids::{ColumnId, SnapshotId, TableId};
 use crate::logical_type::LogicalType;
 use crate::memtable::MemBatch;
+use crate::scan_unit::ScanUnit;
 use crate::schema::{NewColumn, TableSchema};
 use crate::state::State;
 
@@ -43,6 +47,19 @@ pub(crate) fn table() -> &'static Arc<Table> {
         Arc::new(Table::from_parts(TableId::HISTORY, name, vec![(SnapshotId(0), Arc::new(schema))]))
     });
     &TABLE
+}
+
+/// The last snapshot in a slice of the table that was made up to a time; `None` if all were made later.
+///
+/// # Errors
+/// `Corrupt` for damaged bytes.
+pub(crate) fn newest_at(unit: &ScanUnit, time_us: i64) -> Result<Option<SnapshotId>> {
+    let columns = unit.read(&[SNAPSHOT, TIME])?;
+    // Both ascend: commits are in order, and time does not go back.
+    let times = columns[1].as_primitive::<TimestampMicrosecondType>().values();
+    let made = times.partition_point(|time| *time <= time_us);
+    let snapshots = columns[0].as_primitive::<UInt64Type>();
+    Ok(made.checked_sub(1).map(|last| SnapshotId(snapshots.value(last))))
 }
 
 /// Rows about commits, gathered before they enter the table together.

@@ -19,6 +19,7 @@ mod apply;
 mod array_codec;
 mod byte_views;
 mod catalog;
+mod changes;
 mod clock;
 mod columns;
 mod commit;
@@ -69,6 +70,7 @@ mod write;
 mod zone_map;
 
 pub use catalog::{Catalog, Database, SchemaEntry, Table, TableName};
+pub use changes::{ChangeKind, ChangedRows};
 pub use commit::{Batch, Change, Commit, CommitInfo, Committed, Merge, OnMatch, RowCounts};
 pub use engine::Engine;
 pub use error::{Error, ErrorKind, Result};

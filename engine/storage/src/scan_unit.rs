@@ -6,6 +6,7 @@
 //!
 //! It does not know how the units of a table are found.
 
+use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -14,6 +15,7 @@ use arrow_buffer::{BooleanBuffer, BooleanBufferBuilder};
 use roaring::RoaringBitmap;
 
 use crate::columns::{default_array, default_zone_map};
+use crate::commit_runs::CommitRuns;
 use crate::concat::concat;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{ColumnId, SnapshotId, TableId};
@@ -31,22 +33,22 @@ pub(crate) enum Source {
 }
 
 impl Source {
+    /// Which commit wrote each row.
+    pub(crate) fn commits(&self) -> Result<Cow<'_, CommitRuns>> {
+        Ok(match self {
+            Self::RowGroup { segment, row_group } => Cow::Owned(segment.reader.commit_runs(*row_group)?),
+            Self::Memory(batch) => Cow::Borrowed(batch.commits()),
+        })
+    }
+
     /// Lowest and highest commit of its rows.
-    fn snapshots(&self) -> (SnapshotId, SnapshotId) {
+    pub(crate) fn snapshots(&self) -> (SnapshotId, SnapshotId) {
         match self {
             Self::RowGroup { segment, row_group } => segment.reader.snapshots(*row_group),
             Self::Memory(batch) => {
                 (batch.commits().first().unwrap_or_default(), batch.commits().last().unwrap_or_default())
             }
         }
-    }
-
-    /// Row positions written up to `at`.
-    fn written(&self, at: SnapshotId) -> Result<Vec<Range<usize>>> {
-        Ok(match self {
-            Self::RowGroup { segment, row_group } => segment.reader.commit_runs(*row_group)?.visible(at),
-            Self::Memory(batch) => batch.commits().visible(at),
-        })
     }
 
     fn stored_rows(&self) -> usize {
@@ -57,7 +59,7 @@ impl Source {
     }
 
     /// `None`: these rows were written before the column existed.
-    fn read(&self, column: ColumnId) -> Result<Option<ArrayRef>> {
+    pub(crate) fn read(&self, column: ColumnId) -> Result<Option<ArrayRef>> {
         match self {
             Self::RowGroup { segment, row_group } => segment.reader.read(*row_group, column),
             Self::Memory(batch) => Ok(batch.column(column).cloned()),
@@ -91,7 +93,7 @@ impl ScanUnit {
         if first > at {
             return Ok(None);
         }
-        let written = if last <= at { None } else { Some(source.written(at)?) };
+        let written = if last <= at { None } else { Some(source.commits()?.visible(at)) };
         let written_rows: usize =
             written.as_ref().map_or(source.stored_rows(), |ranges| ranges.iter().map(ExactSizeIterator::len).sum());
         let rows = written_rows - deleted.as_ref().map_or(0, |deleted| deleted.len() as usize);

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::catalog::{Catalog, Table};
 use crate::error::{Error, ErrorKind, Result};
+use crate::history;
 use crate::ids::{SnapshotId, TableId};
 use crate::scan_unit::{ScanUnit, Source};
 use crate::schema::TableSchema;
@@ -60,17 +61,84 @@ impl Snapshot {
                 format!("snapshot does not exist yet: newest={}, asked={at}", self.id()),
             ));
         }
+        self.check_kept(at)?;
+        let missing = || Error::new(ErrorKind::NotFound, format!("table does not exist: id={id}, snapshot={at}"));
+        let table = Arc::clone(self.state.catalog.table_by_id(id).ok_or_else(missing)?);
+        let schema = Arc::clone(table.schema_at(at).ok_or_else(missing)?);
+        let units = self.units(id, &schema, at)?;
+        Ok(TableSnapshot { table, schema, units })
+    }
+
+    /// # Errors
+    /// `NotFound` if what a snapshot held is no longer kept.
+    pub(crate) fn check_kept(&self, at: SnapshotId) -> Result<()> {
         if at < self.state.horizon {
             return Err(Error::new(
                 ErrorKind::NotFound,
                 format!("snapshot is no longer kept: oldest={}, asked={at}", self.state.horizon),
             ));
         }
-        let missing = || Error::new(ErrorKind::NotFound, format!("table does not exist: id={id}, snapshot={at}"));
-        let table = Arc::clone(self.state.catalog.table_by_id(id).ok_or_else(missing)?);
-        let schema = Arc::clone(table.schema_at(at).ok_or_else(missing)?);
-        let units = self.units(id, &schema, at)?;
-        Ok(TableSnapshot { table, schema, units })
+        Ok(())
+    }
+
+    /// The snapshot that was the newest at a time, in microseconds since 1970-01-01 UTC.
+    ///
+    /// # Errors
+    /// `NotFound` if there was none yet, or it is no longer kept; `Corrupt` for damaged bytes.
+    pub fn snapshot_at(&self, time_us: i64) -> Result<SnapshotId> {
+        if time_us >= self.time_us() {
+            return Ok(self.id());
+        }
+        for unit in self.history().units().iter().rev() {
+            if let Some(found) = history::newest_at(unit, time_us)? {
+                self.check_kept(found)?;
+                return Ok(found);
+            }
+        }
+        Err(Error::new(ErrorKind::NotFound, format!("no snapshot is that old: time_us={time_us}")))
+    }
+
+    /// All commits that are still known, one row each: `snapshot_id UBIGINT`, `snapshot_time TIMESTAMPTZ`, `changes VARCHAR` (verbs and table
+    /// ids), `author VARCHAR`, `message VARCHAR`, `extra JSON`; oldest first.
+    pub fn history(&self) -> TableSnapshot {
+        let table = Arc::clone(history::table());
+        let schema = Arc::clone(table.schema());
+        let units = self
+            .units(TableId::HISTORY, &schema, self.id())
+            .expect("what a state holds was written up to its snapshot: nothing is read to tell");
+        TableSnapshot { table, schema, units }
+    }
+
+    /// The oldest snapshot that can still be asked for.
+    pub fn horizon(&self) -> SnapshotId {
+        self.state.horizon
+    }
+
+    /// What a table's rows lie in, each with the positions that commits after `from`, up to `to`, deleted there.
+    pub(crate) fn deleted_between(
+        &self,
+        id: TableId,
+        from: SnapshotId,
+        to: SnapshotId,
+    ) -> Vec<(Source, Vec<(SnapshotId, u32)>)> {
+        let Some(rows) = self.state.rows.get(&id) else { return Vec::new() };
+        let relative = |found: Vec<(SnapshotId, u32)>, first: u32| {
+            found.into_iter().map(|(commit, position)| (commit, position - first)).collect()
+        };
+        let mut sources = Vec::new();
+        for segment in &rows.segments {
+            for row_group in 0..segment.reader.row_groups() {
+                let first = segment.reader.first_row(row_group);
+                let found = segment.deletes.between(first..first + segment.reader.rows(row_group) as u32, from, to);
+                sources.push((Source::RowGroup { segment: Arc::clone(segment), row_group }, relative(found, first)));
+            }
+        }
+        for batch in rows.batches() {
+            let range = rows.memory_range(batch);
+            let found = rows.memory_deletes.between(range.clone(), from, to);
+            sources.push((Source::Memory(Arc::clone(batch)), relative(found, range.start)));
+        }
+        sources
     }
 
     /// What is visible of a table, in commit order.

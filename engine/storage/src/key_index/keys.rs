@@ -258,6 +258,11 @@ impl Keys {
         Self { hashes: vec![first; self.rows()], ..self.clone() }
     }
 
+    /// All that tells a key from others.
+    pub(crate) fn whole(&self, row: u32) -> u128 {
+        u128::from(self.first(row)) << 64 | u128::from(self.second(row))
+    }
+
     /// What tells apart wide keys that share the first bits; 0 for exact ones.
     #[inline]
     pub(super) fn second(&self, row: u32) -> u64 {
