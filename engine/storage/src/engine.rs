@@ -38,8 +38,8 @@ pub(crate) struct Shared {
     pub(crate) counters: Counters,
     pub(crate) housekeeping: Housekeeping,
     pub(crate) spares: Arc<Spares>,
-    key_secret: [u8; 16],
-    current: RwLock<Arc<State>>,
+    pub(crate) key_secret: [u8; 16],
+    pub(crate) current: RwLock<Arc<State>>,
     memory_bytes: AtomicUsize,
     next_table: AtomicU64,
     _lock: Box<dyn DiskLock>,
@@ -195,13 +195,10 @@ impl Engine {
             Err(error) => return done(Err(error)),
         };
         let pending = Pending { commit, body, done: Box::new(done) };
-        if shared.options.background {
-            shared.queue.push(pending);
-        } else if shared.queue.is_closed() {
-            (pending.done)(Err(Error::new(ErrorKind::Unavailable, "the engine is closed")));
-        } else {
-            shared.commit_group(vec![pending]);
+        if shared.keys_missing(&pending.commit) {
+            return shared.make_keys_and(pending, enter);
         }
+        enter(shared, pending);
     }
 
     /// Begins a transaction on the newest snapshot.
@@ -281,6 +278,17 @@ impl Engine {
 
     fn shared(&self) -> &Arc<Shared> {
         &self.running.shared
+    }
+}
+
+/// Hands a commit to the committer, or does its work.
+fn enter(shared: &Shared, pending: Pending) {
+    if shared.options.background {
+        shared.queue.push(pending);
+    } else if shared.queue.is_closed() {
+        (pending.done)(Err(Error::new(ErrorKind::Unavailable, "the engine is closed")));
+    } else {
+        shared.commit_group(vec![pending]);
     }
 }
 

@@ -85,6 +85,11 @@ impl Key {
 pub(crate) struct SegmentKeys(Mutex<Vec<(KeyColumns, Arc<SegmentKeyIndex>)>>);
 
 impl LiveSegment {
+    /// Whether the index of a key is at hand.
+    pub(crate) fn has_key_index(&self, key: &Key) -> bool {
+        self.keys.0.lock().iter().any(|(columns, _)| *columns == key.columns)
+    }
+
     /// This segment's index of a key: at hand, else from its file, else made now, which reads the key columns.
     ///
     /// # Errors

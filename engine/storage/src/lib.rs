@@ -51,6 +51,7 @@ mod metrics;
 mod options;
 mod overlay;
 mod places;
+mod prepare;
 mod queue;
 mod recovery;
 mod row_set;

@@ -10,6 +10,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::catalog::TableName;
+use crate::changes::ChangeKind;
 use crate::commit::{Batch, Change, Merge, OnMatch};
 use crate::ids::{ColumnId, SnapshotId};
 use crate::io::sim::SimDisk;
@@ -97,6 +98,33 @@ fn read(snapshot: &Snapshot, table: TableId, at: SnapshotId) -> Vec<Row> {
     rows
 }
 
+/// The rows as of `from` with the changes up to `to` applied.
+fn with_changes(snapshot: &Snapshot, table: TableId, from: SnapshotId, to: SnapshotId) -> Vec<Row> {
+    let mut rows = read(snapshot, table, from);
+    let mut gone = Vec::new();
+    for changed in snapshot.table_changes(table, from, to, &[ID, PART, AGE, NOTE]).unwrap() {
+        let number = |column: usize, row: usize| {
+            let column = changed.columns[column].as_primitive::<Int64Type>();
+            column.is_valid(row).then(|| column.value(row))
+        };
+        for (row, kind) in changed.kinds.iter().enumerate() {
+            assert!(from < changed.snapshots[row] && changed.snapshots[row] <= to);
+            let part = changed.columns[1].as_string_view().value(row).to_owned();
+            let values = (number(0, row).unwrap(), part, number(2, row), number(3, row));
+            match kind {
+                ChangeKind::Insert | ChangeKind::UpdateAfter => rows.push(values),
+                ChangeKind::Delete | ChangeKind::UpdateBefore => gone.push(values),
+            }
+        }
+    }
+    for row in gone {
+        let at = rows.iter().position(|there| *there == row).expect("what went was there");
+        rows.swap_remove(at);
+    }
+    rows.sort();
+    rows
+}
+
 /// What a merge does, one row of the batch after the other.
 fn merge_into(model: &mut Vec<Row>, rows: &[Given], composite: bool, on_match: OnMatch, newer: bool, with_note: bool) {
     let mut winners: BTreeMap<(i64, String), Given> = BTreeMap::new();
@@ -168,7 +196,7 @@ fn pick(snapshot: &Snapshot, table: TableId, remainder: i64) -> (RowSet, usize) 
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(ProptestConfig::with_cases(100))]
 
     /// Any sequence of appends, merges, deletions, flushes and restarts leaves the rows that the rules call for, and every earlier snapshot
     /// as it was.
@@ -234,6 +262,11 @@ proptest! {
             history.push((snapshot.id(), model.clone()));
             for (at, rows) in &history {
                 prop_assert_eq!(&read(&snapshot, table, *at), rows, "as of {}", at);
+            }
+            let last = history.len() - 1;
+            for from in [0, last / 2, last.saturating_sub(1)] {
+                let (from, to) = (history[from].0, history[last].0);
+                prop_assert_eq!(&with_changes(&snapshot, table, from, to), &history[last].1, "{} to {}", from, to);
             }
             for seen in &pinned {
                 let rows = &history.iter().rev().find(|(at, _)| *at == seen.id()).unwrap().1;
@@ -315,4 +348,83 @@ fn a_key_is_not_null() {
     let refused = engine.write(Commit::new(vec![Change::Merge(merge)])).unwrap_err();
     assert_eq!((refused.kind(), refused.rows()), (ErrorKind::Invalid, &[1][..]));
     assert_eq!(engine.snapshot().table(table).unwrap().rows(), 0);
+}
+
+/// The feed tells updates of a declared key from insertions and deletions, and leaves out what one commit both added and deleted.
+#[test]
+fn updates_are_told_by_the_primary_key() {
+    let engine = Engine::open(Arc::new(SimDisk::new(8)), options()).unwrap();
+    let table = create(&engine, &["id".to_owned()]);
+    let rows = [(1, 0, Some(1), None), (2, 0, Some(2), None)];
+    let from = engine.write(Commit::new(vec![Change::Append(batch(table, &rows, true))])).unwrap().snapshot;
+    engine.flush().unwrap();
+    let merge = |rows: &[Given], on_match| {
+        Change::Merge(Merge { batch: batch(table, rows, true), key: vec![ID], on_match, newer_by: Vec::new() })
+    };
+    let both = vec![
+        merge(&[(1, 0, Some(10), None), (3, 0, Some(30), None)], OnMatch::Replace),
+        merge(&[(2, 0, None, None)], OnMatch::Remove),
+        merge(&[(3, 0, Some(31), None)], OnMatch::Replace),
+    ];
+    let to = engine.write(Commit::new(both)).unwrap().snapshot;
+    let mut seen = Vec::new();
+    for changed in engine.snapshot().table_changes(table, from, to, &[ID, AGE]).unwrap() {
+        let number = |column: usize, row: usize| changed.columns[column].as_primitive::<Int64Type>().value(row);
+        seen.extend(changed.kinds.iter().enumerate().map(|(row, kind)| (number(0, row), *kind, number(1, row))));
+    }
+    seen.sort();
+    let expected = [
+        (1, ChangeKind::UpdateBefore, 1),
+        (1, ChangeKind::UpdateAfter, 10),
+        (2, ChangeKind::Delete, 2),
+        (3, ChangeKind::Insert, 31),
+    ];
+    assert_eq!(seen, expected);
+}
+
+/// Each commit is in the list of snapshots with what was said of it, and found by its time, from memory, segments and after a restart.
+#[test]
+fn snapshots_are_found_by_time() {
+    let disk = SimDisk::new(9);
+    let mut engine = Engine::open(Arc::new(disk.clone()), options()).unwrap();
+    let table = create(&engine, &[]);
+    let mut made = Vec::new();
+    for i in 0..40 {
+        let mut commit = Commit::new(vec![Change::Append(batch(table, &[(i, 0, None, None)], true))]);
+        commit.info.author = (i % 3 == 0).then(|| format!("author {i}"));
+        let id = engine.write(commit).unwrap().snapshot;
+        made.push((id, engine.snapshot().time_us()));
+        match i {
+            15 => engine.flush().unwrap(),
+            25 => {
+                drop(engine);
+                engine = Engine::open(Arc::new(disk.clone()), options()).unwrap();
+            }
+            _ => {}
+        }
+    }
+    let snapshot = engine.snapshot();
+    for (id, time) in &made {
+        let found = snapshot.snapshot_at(*time).unwrap();
+        assert!(found >= *id && made.iter().any(|(id, at)| *id == found && at == time), "{id} at {time}: {found}");
+        let before = snapshot.snapshot_at(*time - 1);
+        assert!(before.is_ok_and(|before| before < *id) || id.0 <= 2);
+    }
+    assert_eq!(snapshot.snapshot_at(0).unwrap_err().kind(), ErrorKind::NotFound);
+    let history = snapshot.history();
+    assert_eq!(history.rows(), 41);
+    let author = history.schema().column("author").unwrap().id;
+    let authors: usize = history
+        .units()
+        .iter()
+        .map(|unit| {
+            unit.read(&[author]).unwrap()[0]
+                .as_string_view()
+                .iter()
+                .flatten()
+                .filter(|text| text.starts_with("author"))
+                .count()
+        })
+        .sum();
+    assert_eq!(authors, 14);
 }
