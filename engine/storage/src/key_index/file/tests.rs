@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::error::ErrorKind;
 use crate::io::sim::SimDisk;
-use crate::key_index::{KeyForm, KeyHasher, KeyLayout, Keys, SegmentKeyIndex, Subject};
+use crate::key_index::KeyHasher;
 use crate::logical_type::LogicalType;
 
 const SECRET: [u8; 16] = *b"sixteen bytes ok";

@@ -95,6 +95,10 @@ impl Rows {
             }
             self.next -= 1;
         }
+        if row < self.next {
+            // Numbers below the first one held are given again, too.
+            (self.start, self.first, self.next) = (row, row, row);
+        }
     }
 
     /// Whether a row of this number is held.

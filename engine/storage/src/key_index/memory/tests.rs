@@ -4,7 +4,8 @@ use std::sync::Arc;
 use arrow_array::{ArrayRef, Int64Array, StringViewArray};
 use proptest::prelude::*;
 
-use crate::key_index::{KeyForm, KeyHasher, Keys, MemoryKeyIndex, duplicates};
+use super::*;
+use crate::key_index::{KeyHasher, duplicates};
 use crate::logical_type::LogicalType;
 
 /// Keys made of numbers: as they are, or as texts; `None` is NULL.
@@ -33,6 +34,8 @@ enum Step {
     Insert { values: Vec<Option<i64>>, kept: usize, gap: u64 },
     /// Takes out the rows of this rank among those held.
     Remove(Vec<usize>),
+    /// Takes back so many of the last row numbers.
+    RemoveFrom(u64),
     /// Forgets this share of the row numbers, in percent of those held; more than 100 goes past the last.
     RemoveBelow(u64),
 }
@@ -47,6 +50,7 @@ fn step() -> impl Strategy<Value = Step> {
         6 => (values, 1..4_usize, prop_oneof![Just(0), Just(0), 0..50_u64])
             .prop_map(|(values, kept, gap)| Step::Insert { values, kept, gap }),
         2 => prop::collection::vec(0..100_000_usize, 0..30).prop_map(Step::Remove),
+        1 => prop_oneof![0..400_u64, 0..20_000_u64].prop_map(Step::RemoveFrom),
         1 => (0..110_u64).prop_map(Step::RemoveBelow),
     ]
 }
@@ -77,6 +81,12 @@ impl Model {
                     ranks.iter().filter_map(|rank| held.get(rank % held.len().max(1)).copied()).collect();
                 index.remove(gone.iter().copied().chain([self.next + 5]));
                 self.rows.retain(|row, _| !gone.contains(row));
+            }
+            Step::RemoveFrom(count) => {
+                let row = self.next.saturating_sub(count).max(self.first);
+                index.remove_from(row);
+                self.rows.retain(|held, _| *held < row);
+                self.next = row;
             }
             Step::RemoveBelow(percent) => {
                 let row = self.first + (self.next - self.first) * percent / 100;
