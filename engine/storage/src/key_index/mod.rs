@@ -20,7 +20,5 @@ mod keys;
 mod memory;
 
 pub(crate) use file::{SegmentKeyIndex, Subject};
-#[cfg(test)]
-use keys::{KeyForm, KeyLayout};
 pub(crate) use keys::{KeyHasher, Keys, duplicates};
 pub(crate) use memory::MemoryKeyIndex;

@@ -97,6 +97,7 @@ impl Rows {
         }
         if row < self.next {
             // Numbers below the first one held are given again, too.
+            self.blocks.clear();
             (self.start, self.first, self.next) = (row, row, row);
         }
     }
