@@ -7,6 +7,7 @@
 //! It does not know how rows are found by key, nor how the outcome is logged.
 
 use std::cmp::Ordering;
+use std::collections::BTreeMap;
 
 use arrow_array::{ArrayRef, UInt32Array};
 use arrow_ord::ord::{DynComparator, make_comparator};
@@ -53,49 +54,76 @@ pub(crate) fn resolve(
 ) -> Result<Resolution> {
     check_keys(keys)?;
     let counting = counting_rows(merge, keys)?;
-    let mut matches = find(&counting)?;
+    let matches = find(&counting)?;
     let stale = stale_matches(merge, schema, rows, &matches)?;
-    if merge.on_match == OnMatch::Update {
-        return update(merge, schema, rows, &counting, &matches, &stale);
-    }
-    // A row that one of its matches outdoes changes nothing at all.
-    let stale_rows: Vec<u32> =
-        matches.iter().zip(&stale).filter(|(_, stale)| **stale).map(|(found, _)| found.row).collect();
-    let outdone = |row: u32| stale_rows.binary_search(&row).is_ok();
-    let mut counts = RowCounts::default();
-    let unmatched =
-        counting.iter().filter(|row| matches.binary_search_by_key(*row, |found| found.row).is_err()).count();
-    let matched = counting.len() - unmatched;
-    let keep = |row: u32, matches: &[Match]| matches.binary_search_by_key(&row, |found| found.row).is_err();
-    let appended: Vec<u32> = match merge.on_match {
-        OnMatch::Remove => Vec::new(),
-        OnMatch::Keep => counting.iter().copied().filter(|row| keep(*row, &matches)).collect(),
-        _ => counting.iter().copied().filter(|row| !outdone(*row)).collect(),
-    };
     match merge.on_match {
-        OnMatch::Keep => matches.clear(),
-        _ => matches.retain(|found| !outdone(found.row)),
+        OnMatch::Update => update(merge, schema, rows, &counting, &matches, &stale),
+        OnMatch::Keep => keep(merge, &counting, &matches),
+        OnMatch::Replace => replace(merge, rows, &counting, &matches, &outdone_rows(&matches, &stale)),
+        OnMatch::Remove => remove(merge, rows, &matches, &outdone_rows(&matches, &stale)),
     }
-    match merge.on_match {
-        OnMatch::Remove => counts.deleted = matches.len() as u64,
-        OnMatch::Keep => counts.inserted = appended.len() as u64,
-        _ => {
-            counts.inserted = unmatched as u64;
-            counts.updated = (appended.len() - unmatched) as u64;
-            counts.deleted = matches.len() as u64 - counts.updated;
-        }
+}
+
+/// Rows that are not strictly newer than one of their matches: they change nothing at all. Ascending.
+fn outdone_rows(matches: &[Match], stale: &[bool]) -> Vec<u32> {
+    matches.iter().zip(stale).filter(|(_, stale)| **stale).map(|(found, _)| found.row).collect()
+}
+
+fn has_match(matches: &[Match], row: u32) -> bool {
+    matches.binary_search_by_key(&row, |found| found.row).is_ok()
+}
+
+fn without(matches: &[Match], outdone: &[u32]) -> Vec<Match> {
+    matches.iter().copied().filter(|found| outdone.binary_search(&found.row).is_err()).collect()
+}
+
+/// What is inserted of a batch: all of it as it is, or these rows.
+fn inserting(batch: &Batch, rows: &[u32]) -> Result<Option<Batch>> {
+    if rows.len() == batch.rows() {
+        return Ok(None);
     }
-    let done = match merge.on_match {
-        OnMatch::Remove => distinct_rows(&matches) as u64,
-        _ => appended.len() as u64,
+    rows_of(batch, rows).map(Some)
+}
+
+fn keep(merge: &Merge, counting: &[u32], matches: &[Match]) -> Result<Resolution> {
+    let inserted: Vec<u32> = counting.iter().copied().filter(|row| !has_match(matches, *row)).collect();
+    let counts = RowCounts {
+        inserted: inserted.len() as u64,
+        unchanged: (merge.batch.rows() - inserted.len()) as u64,
+        ..RowCounts::default()
     };
-    debug_assert!(matched <= counting.len());
-    counts.unchanged = merge.batch.rows() as u64 - done;
-    let instead = match appended.len() == merge.batch.rows() {
-        true => None,
-        false => Some(rows_of(&merge.batch, &appended)?),
+    Ok(Resolution { instead: inserting(&merge.batch, &inserted)?, deletions: Deletions::default(), counts })
+}
+
+fn replace(
+    merge: &Merge,
+    rows: &TableRows,
+    counting: &[u32],
+    matches: &[Match],
+    outdone: &[u32],
+) -> Result<Resolution> {
+    let applied: Vec<u32> = counting.iter().copied().filter(|row| outdone.binary_search(row).is_err()).collect();
+    let gone = without(matches, outdone);
+    let updated = distinct_rows(&gone);
+    let counts = RowCounts {
+        inserted: (applied.len() - updated) as u64,
+        updated: updated as u64,
+        deleted: (gone.len() - updated) as u64,
+        unchanged: (merge.batch.rows() - applied.len()) as u64,
     };
-    Ok(Resolution { instead, deletions: deletions(rows, matches.iter().map(|found| found.place)), counts })
+    let deletions = deletions(rows, gone.iter().map(|found| found.place));
+    Ok(Resolution { instead: inserting(&merge.batch, &applied)?, deletions, counts })
+}
+
+fn remove(merge: &Merge, rows: &TableRows, matches: &[Match], outdone: &[u32]) -> Result<Resolution> {
+    let gone = without(matches, outdone);
+    let counts = RowCounts {
+        deleted: gone.len() as u64,
+        unchanged: (merge.batch.rows() - distinct_rows(&gone)) as u64,
+        ..RowCounts::default()
+    };
+    let deletions = deletions(rows, gone.iter().map(|found| found.place));
+    Ok(Resolution { instead: inserting(&merge.batch, &[])?, deletions, counts })
 }
 
 /// # Errors
@@ -121,7 +149,7 @@ fn counting_rows(merge: &Merge, keys: &Keys) -> Result<Vec<u32>> {
             Some(Order::new(&columns, &columns)?)
         }
     };
-    let mut best: std::collections::BTreeMap<u32, u32> = std::collections::BTreeMap::new();
+    let mut best: BTreeMap<u32, u32> = BTreeMap::new();
     let mut losers = Vec::with_capacity(repeated.len());
     for (first, row) in repeated {
         let best = best.entry(first).or_insert(first);

@@ -78,14 +78,13 @@ impl<'a> Group<'a> {
     }
 
     fn take(&self, column: &Column, positions: &[u32]) -> Result<ArrayRef> {
-        let stored = match self {
-            Self::RowGroup { segment, row_group, .. } => segment.reader.read(*row_group, column.id)?,
-            Self::Batch(batch) => batch.column(column.id).cloned(),
+        let found = match self {
+            Self::RowGroup { segment, row_group, .. } => segment.reader.take(*row_group, column.id, positions)?,
+            Self::Batch(batch) => {
+                batch.column(column.id).map(|stored| taken(stored, positions.to_vec())).transpose()?
+            }
         };
-        match stored {
-            Some(stored) => taken(&stored, positions.to_vec()),
-            None => default_array(column, positions.len()),
-        }
+        found.map_or_else(|| default_array(column, positions.len()), Ok)
     }
 }
 
