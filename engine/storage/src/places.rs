@@ -20,7 +20,7 @@ pub(crate) enum Place {
     Memory(u64),
 }
 
-/// The values of a column in these rows, in the order of `places`.
+/// The values of a column in these rows, in the order of `places`, which are distinct.
 ///
 /// # Errors
 /// `Corrupt` for damaged bytes.

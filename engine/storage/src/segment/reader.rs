@@ -169,7 +169,6 @@ impl Segment {
     ///
     /// # Errors
     /// `Corrupt` for damaged bytes.
-    #[cfg_attr(not(test), expect(dead_code, reason = "merges and scans are about to read through it"))]
     pub(crate) fn take(&self, row_group: usize, column: ColumnId, positions: &[u32]) -> Result<Option<ArrayRef>> {
         let Some(place) = self.places.get(&column).copied() else { return Ok(None) };
         let group = &self.footer.row_groups[row_group];
