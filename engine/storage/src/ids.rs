@@ -43,6 +43,12 @@ id! {
     /// A column of one table, stable across renames and reorders.
     ColumnId(u32)
 }
+impl ColumnId {
+    /// What [`crate::ScanUnit::read`] answers with the address of each row: UBIGINT, the unit's number among those of its table in the upper
+    /// half, the row's among those of the unit in the lower. No stored column has this id.
+    pub const ADDRESS: Self = Self(u32::MAX);
+}
+
 id! {
     /// An immutable segment file.
     SegmentId(u64)

@@ -10,7 +10,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow_array::{Array, ArrayRef, BooleanArray};
+use arrow_array::{Array, ArrayRef, BooleanArray, UInt64Array};
 use arrow_buffer::{BooleanBuffer, BooleanBufferBuilder};
 use roaring::RoaringBitmap;
 
@@ -71,6 +71,8 @@ impl Source {
 #[derive(Clone, Debug)]
 pub struct ScanUnit {
     table: TableId,
+    /// Among the units of its table, in their order.
+    number: u32,
     source: Source,
     schema: Arc<TableSchema>,
     rows: usize,
@@ -97,8 +99,15 @@ impl ScanUnit {
         let written_rows: usize =
             written.as_ref().map_or(source.stored_rows(), |ranges| ranges.iter().map(ExactSizeIterator::len).sum());
         let rows = written_rows - deleted.as_ref().map_or(0, |deleted| deleted.len() as usize);
-        let unit = Self { table, source, schema: Arc::clone(schema), rows, written, deleted };
+        let unit = Self { table, number: 0, source, schema: Arc::clone(schema), rows, written, deleted };
         Ok(Some(unit).filter(|unit| unit.rows > 0))
+    }
+
+    /// Numbers the units of a table.
+    pub(crate) fn number(units: &mut [Self]) {
+        for (number, unit) in (0..).zip(units) {
+            unit.number = number;
+        }
     }
 
     /// Exact number of visible rows.
@@ -192,7 +201,15 @@ impl ScanUnit {
         bits.finish()
     }
 
+    fn addresses(&self) -> ArrayRef {
+        let first = u64::from(self.number) << 32;
+        Arc::new(UInt64Array::from_iter_values(first..first + self.rows as u64))
+    }
+
     fn read_column(&self, id: ColumnId, mask: Option<&BooleanBuffer>) -> Result<ArrayRef> {
+        if id == ColumnId::ADDRESS {
+            return Ok(self.addresses());
+        }
         let column = self
             .schema
             .column_by_id(id)

@@ -158,6 +158,7 @@ impl Snapshot {
             let deleted = rows.deleted_of(batch, at);
             units.extend(ScanUnit::as_of(id, Source::Memory(Arc::clone(batch)), deleted, schema, at)?);
         }
+        ScanUnit::number(&mut units);
         Ok(units)
     }
 }
