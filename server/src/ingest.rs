@@ -14,8 +14,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use siltstone_ingest::{BodyError, Decoded, ErrorVectors, Framing, Policy, Warning};
 use siltstone_storage::{
-    Change, Commit, Committed, Engine, Error, ErrorKind, Snapshot, SnapshotId, Table, TableId, TableName, TableSchema,
-    same_name,
+    Change, Commit, CommitInfo, Committed, Engine, Error, ErrorKind, Snapshot, SnapshotId, Table, TableId, TableName,
+    TableSchema, same_name,
 };
 use tokio::sync::{Mutex, MutexGuard, oneshot};
 
@@ -67,12 +67,14 @@ pub struct IngestRequest {
     pub parts: Vec<Part>,
     /// Whether to stop after validation.
     pub dry_run: bool,
+    /// Who sends it, and what is said of the commit in the list of snapshots.
+    pub info: CommitInfo,
 }
 
 impl IngestRequest {
     /// Rows for one table.
     pub fn single(part: Part) -> Self {
-        Self { parts: vec![part], dry_run: false }
+        Self { parts: vec![part], dry_run: false, info: CommitInfo::default() }
     }
 }
 
@@ -177,7 +179,9 @@ impl Ingest {
                 }
             }
             match self.commit(prepared.commit).await {
-                Ok(snapshot) => return Ok(IngestReply { snapshot: Some(snapshot), parts: prepared.replies }),
+                Ok(committed) => {
+                    return Ok(IngestReply { snapshot: Some(committed.snapshot), parts: prepared.replies });
+                }
                 // A table or schema changed, came or went since the snapshot that was decoded against.
                 Err(error) if matches!(error.kind(), ErrorKind::Conflict | ErrorKind::NotFound) => {
                     tracing::debug!(%error, "decoding again");
@@ -207,11 +211,10 @@ impl Ingest {
         })
     }
 
-    async fn commit(&self, commit: Commit) -> siltstone_storage::Result<SnapshotId> {
+    async fn commit(&self, commit: Commit) -> siltstone_storage::Result<Committed> {
         let (answer, answered) = oneshot::channel();
         // A client that went away is no reason to fail: the commit stands.
-        let snapshot = |outcome: siltstone_storage::Result<Committed>| outcome.map(|committed| committed.snapshot);
-        self.engine.submit(commit, move |outcome| drop(answer.send(snapshot(outcome))));
+        self.engine.submit(commit, move |outcome| drop(answer.send(outcome)));
         answered.await.unwrap_or_else(|_| {
             Err(Error::new(ErrorKind::Unavailable, "the storage engine stopped before it answered"))
         })
@@ -226,7 +229,7 @@ fn prepare(engine: &Engine, request: &IngestRequest) -> Result<Prepared, IngestE
     let snapshot = engine.snapshot();
     let count = request.parts.len();
     let mut prepared = Prepared {
-        commit: Commit { changes: Vec::with_capacity(count) },
+        commit: Commit { info: request.info.clone(), ..Commit::new(Vec::with_capacity(count)) },
         changes_schema: false,
         basis: Vec::with_capacity(count),
         replies: Vec::with_capacity(count),

@@ -11,9 +11,10 @@ use datafusion::catalog::{CatalogProvider, CatalogProviderList, SchemaProvider, 
 use datafusion::error::{DataFusionError, Result};
 use siltstone_storage::{Snapshot, TableName, folded_name, same_name};
 
-use crate::information_schema;
-use crate::names::{INFORMATION_SCHEMA, Spelling, split_version};
+use crate::names::{INFORMATION_SCHEMA, Spelling};
+use crate::table_form::TableForm;
 use crate::table_provider::SnapshotTable;
+use crate::{history, information_schema};
 
 /// What a statement is planned against.
 #[derive(Debug)]
@@ -96,28 +97,40 @@ impl SchemaProvider for Tables {
     }
 
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
-        let (name, version) = split_version(name);
+        let (name, form) = TableForm::of_name(name);
+        let form = form.transpose().map_err(external)?;
         if self.is_hidden(name) {
             return Ok(None);
         }
         let snapshot = &self.scope.snapshot;
+        let spelling = &self.scope.spelling;
         let Some(table) = snapshot.catalog().table(&self.database, &self.schema, name) else {
             return Ok(None);
         };
-        let table = match version {
-            None => snapshot.table(table.id),
-            Some(version) => {
-                let at = snapshot.table_at(table.id, version);
-                Some(at.map_err(|error| DataFusionError::External(Box::new(error)))?)
+        let newest = || snapshot.table(table.id);
+        Ok(match form {
+            None => newest().map(|table| Arc::new(SnapshotTable::new(table, spelling)) as Arc<dyn TableProvider>),
+            Some(TableForm::Addressed) => {
+                newest().map(|table| Arc::new(SnapshotTable::addressed(table, spelling)) as Arc<dyn TableProvider>)
             }
-        };
-        Ok(table.map(|table| Arc::new(SnapshotTable::new(table, &self.scope.spelling)) as Arc<dyn TableProvider>))
+            Some(TableForm::At(at)) => {
+                let table = snapshot.table_at(table.id, at).map_err(external)?;
+                Some(Arc::new(SnapshotTable::new(table, spelling)))
+            }
+            Some(TableForm::Changes { from, to, asked }) => {
+                Some(history::changes(&self.scope, table, from, to, asked).map_err(external)?)
+            }
+        })
     }
 
     fn table_exist(&self, name: &str) -> bool {
-        let (name, _) = split_version(name);
+        let (name, _) = TableForm::of_name(name);
         !self.is_hidden(name) && self.scope.snapshot.catalog().table(&self.database, &self.schema, name).is_some()
     }
+}
+
+fn external(error: impl std::error::Error + Send + Sync + 'static) -> DataFusionError {
+    DataFusionError::External(Box::new(error))
 }
 
 /// `information_schema`, the same in every database.
@@ -133,10 +146,13 @@ impl SchemaProvider for Information {
     }
 
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
-        information_schema::table(&self.scope, name)
+        match history::table(&self.scope, name) {
+            Some(table) => Ok(Some(table)),
+            None => information_schema::table(&self.scope, name),
+        }
     }
 
     fn table_exist(&self, name: &str) -> bool {
-        information_schema::TABLES.contains(&name)
+        information_schema::TABLES.contains(&name) || history::TABLES.contains(&name)
     }
 }

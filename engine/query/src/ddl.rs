@@ -10,33 +10,35 @@ use std::sync::Arc;
 
 use datafusion::arrow::datatypes::Schema;
 use datafusion::sql::sqlparser::ast::{
-    AlterTable, AlterTableOperation, ColumnDef, ColumnOption, CreateTable, CreateTableOptions, HiveDistributionStyle,
-    ObjectName, ObjectType, RenameTableNameKind, SchemaName, Statement, TableConstraint,
+    AlterTable, AlterTableOperation, ColumnDef, ColumnOption, CreateTable, CreateTableOptions, Expr,
+    HiveDistributionStyle, IndexColumn, ObjectName, ObjectType, RenameTableNameKind, SchemaName, Statement,
+    TableConstraint,
 };
 use siltstone_storage::{
-    Catalog, Change, Commit, ErrorKind, LogicalType, NewColumn, Snapshot, TableName, TableSchema, folded_name,
+    Batch, Catalog, Change, ErrorKind, LogicalType, NewColumn, Snapshot, TableName, TableSchema, folded_name, same_name,
 };
 
 use crate::constant::constant;
-use crate::dml::{ATTEMPTS_MAX, RowTarget, conflict};
+use crate::dml::{conflict, rows::RowTarget};
 use crate::error::Result;
-use crate::names::{Defaults, INFORMATION_SCHEMA, Target, find_table, parts, unknown_database, unknown_schema};
+use crate::names::{Defaults, INFORMATION_SCHEMA, parts, stored_table, unknown_database, unknown_schema};
 use crate::session::Session;
 use crate::statement::{changed, changed_nothing, check_is_query};
 use crate::types::logical_type;
 use crate::{Output, QueryError};
 
 /// Runs any DDL statement but CREATE TABLE.
-pub(crate) async fn run(session: &Session, statement: Statement) -> Result<Output> {
-    let _others_wait = session.core.ddl.lock().await;
-    for _ in 0..ATTEMPTS_MAX {
-        let snapshot = session.core.engine.snapshot();
+pub(crate) async fn run(session: &mut Session, statement: Statement) -> Result<Output> {
+    let core = Arc::clone(&session.core);
+    let _others_wait = core.ddl.lock().await;
+    for _ in 0..session.attempts() {
+        let snapshot = session.snapshot();
         let changes = decide(session, snapshot.catalog(), &statement)?;
         if changes.is_empty() {
             return Ok(changed_nothing());
         }
-        match session.commit(Commit::new(changes)).await {
-            Ok(()) => return Ok(changed_nothing()),
+        match session.apply(changes).await {
+            Ok(_) => return Ok(changed_nothing()),
             Err(error) if error.kind() == ErrorKind::Conflict => {}
             Err(error) => return Err(error.into()),
         }
@@ -56,7 +58,7 @@ fn decide(session: &Session, catalog: &Catalog, statement: &Statement) -> Result
         Statement::Drop { object_type, if_exists, names, cascade, temporary: false, table: None, .. } => {
             let mut changes = Vec::new();
             for name in names {
-                changes.extend(drop_object(session, catalog, *object_type, &parts(name)?, *if_exists, *cascade)?);
+                changes.extend(drop_object(session, catalog, *object_type, name, *if_exists, *cascade)?);
             }
             Ok(changes)
         }
@@ -115,14 +117,14 @@ fn drop_object(
     session: &Session,
     catalog: &Catalog,
     kind: ObjectType,
-    parts: &[&str],
+    name: &ObjectName,
     if_exists: bool,
     cascade: bool,
 ) -> Result<Vec<Change>> {
     let dropped = match kind {
-        ObjectType::Table => drop_table(session, catalog, parts),
-        ObjectType::Schema => drop_schema(session, catalog, parts, cascade),
-        ObjectType::Database => drop_database(session, catalog, parts),
+        ObjectType::Table => drop_table(session, catalog, name),
+        ObjectType::Schema => drop_schema(session, catalog, &parts(name)?, cascade),
+        ObjectType::Database => drop_database(session, catalog, &parts(name)?),
         other => return Err(QueryError::not_implemented(format_args!("DROP {other} is not supported yet"))),
     };
     match dropped {
@@ -132,14 +134,10 @@ fn drop_object(
     }
 }
 
-fn drop_table(session: &Session, catalog: &Catalog, parts: &[&str]) -> Result<Vec<Change>> {
-    match find_table(catalog, &session.defaults, parts)? {
-        Target::Table(table) => {
-            session.check_writable(&table.name.database)?;
-            Ok(vec![Change::DropTable { id: table.id }])
-        }
-        Target::Information { .. } => Err(QueryError::binder("information_schema cannot be changed")),
-    }
+fn drop_table(session: &Session, catalog: &Catalog, name: &ObjectName) -> Result<Vec<Change>> {
+    let table = stored_table(catalog, &session.defaults, name)?;
+    session.check_writable(&table.name.database)?;
+    Ok(vec![Change::DropTable { id: table.id }])
 }
 
 fn drop_schema(session: &Session, catalog: &Catalog, parts: &[&str], cascade: bool) -> Result<Vec<Change>> {
@@ -168,10 +166,9 @@ fn drop_database(session: &Session, catalog: &Catalog, parts: &[&str]) -> Result
 }
 
 fn alter_table(session: &Session, catalog: &Catalog, alter: &AlterTable) -> Result<Vec<Change>> {
-    let table = match find_table(catalog, &session.defaults, &parts(&alter.name)?) {
-        Ok(Target::Table(table)) => table,
-        Ok(Target::Information { .. }) => return Err(QueryError::binder("information_schema cannot be changed")),
-        Err(_) if alter.if_exists => return Ok(Vec::new()),
+    let table = match stored_table(catalog, &session.defaults, &alter.name) {
+        Ok(table) => table,
+        Err(error) if alter.if_exists && error.message.contains("does not exist") => return Ok(Vec::new()),
         Err(error) => return Err(error),
     };
     session.check_writable(&table.name.database)?;
@@ -203,6 +200,9 @@ fn altered(session: &Session, schema: &TableSchema, operation: &AlterTableOperat
     Ok(match operation {
         AlterTableOperation::AddColumn { if_not_exists, column_def, column_position: None, .. } => {
             let column = new_column(session, column_def)?;
+            if is_key(column_def) {
+                return Err(QueryError::not_implemented("a PRIMARY KEY is declared when its table is created"));
+            }
             if *if_not_exists && schema.column(&column.name).is_some() {
                 return Ok(None);
             }
@@ -242,15 +242,15 @@ fn check_column(schema: &TableSchema, name: &str) -> Result<()> {
 }
 
 /// Runs a CREATE TABLE, with or without AS.
-pub(crate) async fn create_table(session: &Session, create: CreateTable) -> Result<Output> {
+pub(crate) async fn create_table(session: &mut Session, create: CreateTable) -> Result<Output> {
     check_supported(&create)?;
-    for _ in 0..ATTEMPTS_MAX {
-        let snapshot = session.core.engine.snapshot();
+    for _ in 0..session.attempts() {
+        let snapshot = session.snapshot();
         let Some((changes, rows)) = create_changes(session, snapshot, &create).await? else {
             return Ok(changed_nothing());
         };
-        match session.commit(Commit::new(changes)).await {
-            Ok(()) => return rows.map_or_else(|| Ok(changed_nothing()), changed),
+        match session.apply(changes).await {
+            Ok(_) => return rows.map_or_else(|| Ok(changed_nothing()), changed),
             Err(error) if error.kind() == ErrorKind::Conflict => {}
             Err(error) => return Err(error.into()),
         }
@@ -269,7 +269,7 @@ fn check_supported(create: &CreateTable) -> Result<()> {
         (create.partition_by.is_some() || create.cluster_by.is_some() || create.order_by.is_some(), "PARTITION BY"),
         (create.table_options != CreateTableOptions::None, "CREATE TABLE with options"),
         (create.hive_distribution != HiveDistributionStyle::NONE, "PARTITIONED BY"),
-        (create.primary_key.is_some(), "PRIMARY KEY"),
+        (create.primary_key.is_some(), "PRIMARY KEY without parentheses"),
         (
             create.comment.is_some() || create.inherits.is_some() || create.on_commit.is_some(),
             "this form of CREATE TABLE",
@@ -279,15 +279,11 @@ fn check_supported(create: &CreateTable) -> Result<()> {
     if let Some((_, what)) = refused.iter().find(|(present, _)| *present) {
         return Err(QueryError::not_implemented(format_args!("{what} is not supported yet")));
     }
-    match create.constraints.first() {
+    let other = create.constraints.iter().find(|constraint| !matches!(constraint, TableConstraint::PrimaryKey(_)));
+    match other {
         None => Ok(()),
-        Some(TableConstraint::PrimaryKey(_)) => Err(primary_key()),
         Some(other) => Err(QueryError::not_implemented(format_args!("{other} is not supported yet"))),
     }
-}
-
-fn primary_key() -> QueryError {
-    QueryError::binder("PRIMARY KEY is not supported yet")
 }
 
 /// The changes, and the number of rows if the table is filled; `None` if it exists and that is fine.
@@ -311,21 +307,21 @@ async fn create_changes(
     }
     let id = session.core.engine.new_table_id();
     let Some(query) = &create.query else {
-        let columns = create.columns.iter().map(|column| new_column(session, column)).collect::<Result<_>>()?;
-        let schema = Arc::new(TableSchema::new(columns, &[])?);
+        let schema = Arc::new(new_schema(session, create)?);
         changes.push(Change::CreateTable { id, name, schema });
         return Ok(Some((changes, None)));
     };
-    if !create.columns.is_empty() {
+    if !create.columns.is_empty() || !create.constraints.is_empty() {
         return Err(QueryError::not_implemented("CREATE TABLE AS with a column list is not supported yet"));
     }
     check_is_query(&query.body)?;
     let planned = session.plan(snapshot, Statement::Query(query.clone())).await?;
     let schema = Arc::new(TableSchema::new(result_columns(&planned.schema)?, &[])?);
     changes.push(Change::CreateTable { id, name, schema: Arc::clone(&schema) });
-    let target = RowTarget { id, schema: &schema, columns: schema.columns() };
-    let (appends, rows) = target.collect(planned).await?;
-    changes.extend(appends);
+    let target = RowTarget::new(id, &schema, schema.columns().to_vec());
+    let batches = target.collect(planned).await?;
+    let rows = batches.iter().map(Batch::rows).sum();
+    changes.extend(batches.into_iter().map(Change::Append));
     Ok(Some((changes, Some(rows))))
 }
 
@@ -365,13 +361,63 @@ fn result_columns(schema: &Schema) -> Result<Vec<NewColumn>> {
     for field in schema.fields() {
         let mut name = field.name().clone();
         let mut repeat = 0;
-        while columns.iter().any(|other| siltstone_storage::same_name(&other.name, &name)) {
+        while columns.iter().any(|other| same_name(&other.name, &name)) {
             repeat += 1;
             name = format!("{}_{repeat}", field.name());
         }
         columns.push(NewColumn::new(name, LogicalType::from_field(field)?));
     }
     Ok(columns)
+}
+
+/// Columns and key of a CREATE TABLE. Key columns are NOT NULL, said or not.
+fn new_schema(session: &Session, create: &CreateTable) -> Result<TableSchema> {
+    let key = primary_key(create)?;
+    let mut columns = Vec::with_capacity(create.columns.len());
+    for definition in &create.columns {
+        let mut column = new_column(session, definition)?;
+        column.nullable &= !key.iter().any(|name| same_name(name, &column.name));
+        columns.push(column);
+    }
+    for (i, name) in key.iter().enumerate() {
+        if !columns.iter().any(|column| same_name(&column.name, name)) {
+            return Err(QueryError::catalog(format_args!(
+                "table \"{}\" has no column named \"{name}\"",
+                create.name.0.last().map(ToString::to_string).unwrap_or_default()
+            )));
+        }
+        if key[..i].iter().any(|other| same_name(other, name)) {
+            return Err(QueryError::parser(format_args!("column \"{name}\" appears twice in primary key constraint")));
+        }
+    }
+    Ok(TableSchema::new(columns, &key)?)
+}
+
+/// Names of the key's columns, from the column or the table form; none without a key.
+fn primary_key(create: &CreateTable) -> Result<Vec<String>> {
+    let of_columns =
+        create.columns.iter().filter(|column| is_key(column)).map(|column| vec![column.name.value.clone()]);
+    let mut keys: Vec<Vec<String>> = of_columns.collect();
+    for constraint in &create.constraints {
+        if let TableConstraint::PrimaryKey(key) = constraint {
+            keys.push(key.columns.iter().map(key_column).collect::<Result<_>>()?);
+        }
+    }
+    if keys.len() > 1 {
+        return Err(QueryError::parser("table has more than one primary key"));
+    }
+    Ok(keys.pop().unwrap_or_default())
+}
+
+fn is_key(definition: &ColumnDef) -> bool {
+    definition.options.iter().any(|option| matches!(option.option, ColumnOption::PrimaryKey(_)))
+}
+
+fn key_column(column: &IndexColumn) -> Result<String> {
+    match &column.column.expr {
+        Expr::Identifier(ident) => Ok(ident.value.clone()),
+        other => Err(QueryError::parser(format_args!("a primary key consists of columns, not of {other}"))),
+    }
 }
 
 fn new_column(session: &Session, definition: &ColumnDef) -> Result<NewColumn> {
@@ -381,7 +427,7 @@ fn new_column(session: &Session, definition: &ColumnDef) -> Result<NewColumn> {
             ColumnOption::Null => column.nullable = true,
             ColumnOption::NotNull => column.nullable = false,
             ColumnOption::Default(expr) => column.default = constant(session, expr, &column.logical_type)?,
-            ColumnOption::PrimaryKey(_) => return Err(primary_key()),
+            ColumnOption::PrimaryKey(_) => column.nullable = false,
             other => {
                 return Err(QueryError::not_implemented(format_args!("column option {other} is not supported yet")));
             }

@@ -1,4 +1,4 @@
-//! SQL text to statements: DuckDB's dialect, with time travel (`t AT (VERSION => n)`).
+//! SQL text to statements: DuckDB's dialect, with time travel (`t AT (VERSION => n)`) and its `MERGE`.
 //!
 //! **Invariants**
 //! 1. No text makes the parser, the planner or the release of a syntax tree overflow the stack: nesting and the length of
@@ -7,7 +7,7 @@
 
 use std::any::TypeId;
 
-use datafusion::sql::sqlparser::ast::Statement;
+use datafusion::sql::sqlparser::ast::{Query, Statement};
 use datafusion::sql::sqlparser::dialect::{Dialect, DuckDbDialect};
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
@@ -15,6 +15,7 @@ use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
 
 use crate::QueryError;
 use crate::error::{Result, from_parser};
+use crate::merge_syntax::{self, Merge};
 
 /// Deepest nesting of parentheses, subqueries and the like. Generated SQL stays far below it; each level costs the parser
 /// and the planner some kilobytes of stack.
@@ -23,6 +24,15 @@ const NESTING_MAX: usize = 64;
 const CHAIN_MAX: usize = 500;
 /// Longest statement text. Larger than any generated INSERT worth sending as SQL.
 const SQL_BYTES_MAX: usize = 64 << 20;
+
+/// A statement as parsed.
+#[derive(Clone, Debug)]
+pub(crate) enum Parsed {
+    /// What the parser crate knows.
+    Plain(Box<Statement>),
+    /// DuckDB's `MERGE`, of which it knows only a part.
+    Merge(Box<Merge>),
+}
 
 /// DuckDB's dialect, whose tables also take a version.
 #[derive(Debug)]
@@ -92,7 +102,7 @@ impl Dialect for LakeDialect {
 ///
 /// # Errors
 /// `Parser Error`, also for text that is too long or nested too deeply.
-pub(crate) fn parse(sql: &str) -> Result<Vec<Statement>> {
+pub(crate) fn parse(sql: &str) -> Result<Vec<Parsed>> {
     if sql.len() > SQL_BYTES_MAX {
         return Err(QueryError::parser(format_args!("statement longer than {SQL_BYTES_MAX} bytes")));
     }
@@ -101,15 +111,61 @@ pub(crate) fn parse(sql: &str) -> Result<Vec<Statement>> {
         .tokenize_with_location()
         .map_err(|error| from_parser(&ParserError::TokenizerError(error.to_string())))?;
     check_chains(&tokens)?;
-    let statements = Parser::new(&dialect)
-        .with_recursion_limit(NESTING_MAX)
-        .with_tokens_with_locations(tokens)
-        .parse_statements()
-        .map_err(|error| from_parser(&error))?;
+    let parser = Parser::new(&dialect).with_recursion_limit(NESTING_MAX).with_tokens_with_locations(tokens);
+    let statements = statements(parser).map_err(|error| from_parser(&error))?;
     if statements.is_empty() {
         return Err(QueryError::parser("there is no statement"));
     }
     Ok(statements)
+}
+
+/// Everything up to the end, statements separated by at least one semicolon.
+fn statements(mut parser: Parser<'_>) -> Result<Vec<Parsed>, ParserError> {
+    let mut statements = Vec::new();
+    loop {
+        let mut separated = statements.is_empty();
+        while parser.consume_token(&Token::SemiColon) {
+            separated = true;
+        }
+        if parser.peek_token_ref().token == Token::EOF {
+            return Ok(statements);
+        }
+        if !separated {
+            return parser.expected_ref("end of statement", parser.peek_token_ref());
+        }
+        statements.push(if parser.parse_keyword(Keyword::MERGE) {
+            Parsed::Merge(Box::new(merge_syntax::parse(&mut parser)?))
+        } else {
+            Parsed::Plain(Box::new(parser.parse_statement()?))
+        });
+    }
+}
+
+/// The parts of a name given as text, quoted or not.
+///
+/// # Errors
+/// `Parser Error`.
+pub(crate) fn parse_name(text: &str) -> Result<Vec<String>> {
+    let name = whole(text, |parser| parser.parse_object_name(false))?;
+    Ok(crate::names::parts(&name)?.into_iter().map(str::to_owned).collect())
+}
+
+/// A query of our own writing.
+///
+/// # Errors
+/// `Parser Error`.
+pub(crate) fn parse_query(sql: &str) -> Result<Box<Query>> {
+    whole(sql, |parser| parser.parse_query())
+}
+
+fn whole<T>(text: &str, parse: impl FnOnce(&mut Parser<'_>) -> Result<T, ParserError>) -> Result<T> {
+    let dialect = LakeDialect { duckdb: DuckDbDialect {} };
+    let parsed = Parser::new(&dialect).with_recursion_limit(NESTING_MAX).try_with_sql(text).and_then(|mut parser| {
+        let parsed = parse(&mut parser)?;
+        parser.expect_token(&Token::EOF)?;
+        Ok(parsed)
+    });
+    parsed.map_err(|error| from_parser(&error))
 }
 
 /// Refuses chains of operators that would make a deep tree.

@@ -42,6 +42,10 @@ impl QueryError {
         Self::new(QueryErrorKind::User, format!("Invalid Input Error: {text}"))
     }
 
+    pub(crate) fn transaction(text: impl std::fmt::Display) -> Self {
+        Self::new(QueryErrorKind::User, format!("TransactionContext Error: {text}"))
+    }
+
     pub(crate) fn not_implemented(text: impl std::fmt::Display) -> Self {
         Self::new(QueryErrorKind::User, format!("Not implemented Error: {text}"))
     }

@@ -8,19 +8,22 @@ use datafusion::arrow::array::{ArrayRef, Int32Builder, RecordBatch, StringViewBu
 use datafusion::arrow::datatypes::{DataType, Field, Schema};
 use datafusion::catalog::{MemTable, TableProvider};
 use datafusion::error::Result;
-use siltstone_storage::{Catalog, Column, LogicalType, Table};
+use siltstone_storage::{Catalog, Column, LogicalType, Table, TableName};
 
 use crate::catalog::Scope;
 
 /// Its tables.
-pub(crate) const TABLES: [&str; 4] = ["columns", "schemata", "tables", "views"];
+pub(crate) const TABLES: [&str; 6] =
+    ["columns", "key_column_usage", "schemata", "table_constraints", "tables", "views"];
 
 /// One of them; `None` if there is no such.
 pub(crate) fn table(scope: &Scope, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
     let catalog = scope.snapshot.catalog();
     let mut rows = match name {
         "columns" => columns(catalog),
+        "key_column_usage" => key_column_usage(catalog),
         "schemata" => schemata(catalog),
+        "table_constraints" => table_constraints(catalog),
         "tables" => tables(catalog),
         "views" => Rows::new(&["table_catalog", "table_schema", "table_name", "view_definition"], &[]),
         _ => return Ok(None),
@@ -80,6 +83,77 @@ fn tables(catalog: &Catalog) -> Rows {
         ]);
     }
     rows
+}
+
+fn table_constraints(catalog: &Catalog) -> Rows {
+    let mut rows = Rows::new(
+        &[
+            "constraint_catalog",
+            "constraint_schema",
+            "constraint_name",
+            "table_catalog",
+            "table_schema",
+            "table_name",
+            "constraint_type",
+            "is_deferrable",
+            "initially_deferred",
+            "enforced",
+        ],
+        &[],
+    );
+    for table in sorted(catalog) {
+        let TableName { database, schema, table: name } = &table.name;
+        let (database, schema) = (Some(database.as_str()), Some(schema.as_str()));
+        let mut constraint = |constraint: &str, kind: &str| {
+            let table = Some(name.as_str());
+            let (no, yes) = (Some("NO"), Some("YES"));
+            rows.text([database, schema, Some(constraint), database, schema, table, Some(kind), no, no, yes]);
+        };
+        if let Some(key) = key_name(table) {
+            constraint(&key, "PRIMARY KEY");
+        }
+        for column in table.schema().columns().iter().filter(|column| !column.nullable) {
+            constraint(&format!("{name}_{}_not_null", column.name), "CHECK");
+        }
+    }
+    rows
+}
+
+fn key_column_usage(catalog: &Catalog) -> Rows {
+    let mut rows = Rows::new(
+        &[
+            "constraint_catalog",
+            "constraint_schema",
+            "constraint_name",
+            "table_catalog",
+            "table_schema",
+            "table_name",
+            "column_name",
+        ],
+        &["ordinal_position", "position_in_unique_constraint"],
+    );
+    for table in sorted(catalog) {
+        let TableName { database, schema, table: name } = &table.name;
+        let (database, schema) = (Some(database.as_str()), Some(schema.as_str()));
+        let key = key_name(table);
+        for (position, column) in (1..).zip(key_columns(table)) {
+            rows.text([database, schema, key.as_deref(), database, schema, Some(name.as_str()), Some(column)]);
+            rows.numbers([Some(position), None]);
+        }
+    }
+    rows
+}
+
+/// What the primary key of a table is called; `None` without one.
+fn key_name(table: &Table) -> Option<String> {
+    let columns: Vec<&str> = key_columns(table).collect();
+    (!columns.is_empty()).then(|| format!("{}_{}_pkey", table.name.table, columns.join("_")))
+}
+
+/// Names of the key's columns in its order.
+fn key_columns(table: &Table) -> impl Iterator<Item = &str> {
+    let schema = table.schema();
+    schema.primary_key().iter().filter_map(|id| schema.column_by_id(*id)).map(|column| column.name.as_str())
 }
 
 fn columns(catalog: &Catalog) -> Rows {

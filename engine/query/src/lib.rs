@@ -3,13 +3,13 @@
 //! It takes SQL text and gives a stream of Arrow batches. It knows no HTTP, and no files but the spill folder.
 //!
 //! A statement goes through `dialect` (text to syntax tree), `statement` (what is it?), and then one of three ways:
-//! queries through `literals` (their types), `names` (spellings), `catalog` (names to tables of one snapshot), DataFusion's planner,
-//! `table_provider` → `access_plan` → `scan_exec` → `scan_stream`; changes through `ddl` and `dml` into storage commits;
-//! settings into the `session`.
+//! queries through `time_travel` (older snapshots), `literals` (their types), `names` (spellings), `catalog` (names to tables of
+//! one snapshot), DataFusion's planner, `table_provider` → `access_plan` → `scan_exec` → `scan_stream`; changes through `ddl` and
+//! `dml` into storage commits, or into the open `transaction`; settings into the `session`.
 //!
 //! **Invariants**
 //! 1. A query sees one snapshot from planning to its last batch.
-//! 2. A statement that changes anything is exactly one storage commit, or none.
+//! 2. A statement that changes anything is exactly one storage commit, or none; all statements of a transaction are one.
 
 use std::path::PathBuf;
 use std::pin::Pin;
@@ -30,8 +30,10 @@ mod dialect;
 mod dml;
 mod error;
 mod functions;
+mod history;
 mod information_schema;
 mod literals;
+mod merge_syntax;
 mod names;
 mod output_names;
 mod pruning;
@@ -41,8 +43,12 @@ mod session;
 mod show;
 mod statement;
 mod statistics;
+mod syntax;
+mod table_form;
 mod table_provider;
 mod text;
+mod time_travel;
+mod transaction;
 mod types;
 mod value;
 mod yielding;
@@ -77,6 +83,8 @@ pub struct SessionSettings {
     pub timezone: Option<String>,
     /// Whether statements that change anything are refused.
     pub read_only: bool,
+    /// Who is said, in the list of snapshots, to have made the request's commits.
+    pub author: Option<String>,
 }
 
 /// Runs SQL on an engine. Cheap to clone.
@@ -138,10 +146,11 @@ impl QueryEngine {
         Ok(Self { core: Arc::new(session::Core::new(engine, options)?) })
     }
 
-    /// Runs the statements of `sql` in order, each autocommitting; the result is the last one's. Must be called within a tokio runtime.
+    /// Runs the statements of `sql` in order; the result is the last one's. Each commits by itself, except between BEGIN and
+    /// COMMIT; a transaction left open is rolled back. Must be called within a tokio runtime.
     ///
     /// # Errors
-    /// At the first statement that fails; those before it stay done. A failure while rows are computed comes in the stream.
+    /// At the first statement that fails; those before it stay done, except in a transaction still open. A failure while rows are computed comes in the stream.
     pub async fn run(&self, sql: &str, settings: SessionSettings) -> Result<Output, QueryError> {
         let mut session = session::Session::new(Arc::clone(&self.core), settings)?;
         let mut statements = dialect::parse(sql)?;

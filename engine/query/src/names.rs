@@ -15,13 +15,13 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use datafusion::sql::sqlparser::ast::*;
-use siltstone_storage::{Catalog, LogicalType, SnapshotId, Table, folded_name};
+use siltstone_storage::{Catalog, LogicalType, Table, folded_name};
 
 use crate::QueryError;
 use crate::error::Result;
+use crate::syntax::table_alias;
+use crate::table_form::TableForm;
 
-/// Separates a table's name from the snapshot it is read at; no stored name holds it.
-const VERSION_MARK: char = '\0';
 /// Name of the schema that describes all others.
 pub(crate) const INFORMATION_SCHEMA: &str = "information_schema";
 
@@ -67,8 +67,8 @@ pub(crate) fn parts(name: &ObjectName) -> Result<Vec<&str>> {
 pub(crate) enum Target<'a> {
     /// A stored table.
     Table(&'a Arc<Table>),
-    /// A table of `information_schema` in this database.
-    Information { database: String, table: String },
+    /// A table without rows of its own: one of `information_schema`, or what the engine says of itself.
+    Computed { database: String, schema: String, table: String },
 }
 
 /// Finds the table of a name: `t`, `schema.t`, `database.t` (its default schema) or `database.schema.t`.
@@ -89,11 +89,25 @@ pub(crate) fn find_table<'a>(catalog: &'a Catalog, defaults: &Defaults, parts: &
         return Err(unknown_database(database));
     };
     if folded_name(schema) == INFORMATION_SCHEMA {
-        return Ok(Target::Information { database: found.name().to_owned(), table: folded_name(table) });
+        let (schema, table) = (INFORMATION_SCHEMA.to_owned(), folded_name(table));
+        return Ok(Target::Computed { database: found.name().to_owned(), schema, table });
     }
     match catalog.table(database, schema, table) {
         Some(table) => Ok(Target::Table(table)),
         None => Err(unknown_table(table)),
+    }
+}
+
+/// The stored table of a name, to be changed.
+///
+/// # Errors
+/// `Catalog Error` if there is none, `Binder Error` for a table without rows of its own.
+pub(crate) fn stored_table<'a>(catalog: &'a Catalog, defaults: &Defaults, name: &ObjectName) -> Result<&'a Arc<Table>> {
+    match find_table(catalog, defaults, &parts(name)?)? {
+        Target::Table(table) => Ok(table),
+        Target::Computed { schema, table, .. } => {
+            Err(QueryError::binder(format_args!("{schema}.{table} cannot be changed")))
+        }
     }
 }
 
@@ -107,19 +121,6 @@ pub(crate) fn unknown_schema(name: &str) -> QueryError {
 
 pub(crate) fn unknown_table(name: &str) -> QueryError {
     QueryError::catalog(format_args!("Table with name {name} does not exist!"))
-}
-
-/// A table's name in a plan: its name, and the snapshot if it is an older one.
-pub(crate) fn versioned_name(table: &str, version: SnapshotId) -> String {
-    format!("{table}{VERSION_MARK}{version}")
-}
-
-/// The parts of [`versioned_name`].
-pub(crate) fn split_version(name: &str) -> (&str, Option<SnapshotId>) {
-    match name.split_once(VERSION_MARK) {
-        Some((table, version)) => (table, version.parse().ok().map(SnapshotId)),
-        None => (name, None),
-    }
 }
 
 /// Gives every name of `node` its one spelling and every table its full name.
@@ -176,7 +177,7 @@ impl Collector<'_> {
                 self.aliases.push(table.name.table.clone());
                 Ok(())
             }
-            Ok(Target::Information { .. }) => Ok(()),
+            Ok(Target::Computed { .. }) => Ok(()),
             Err(_) if parts.len() == 1 && self.ctes.contains(&folded_name(parts[0])) => Ok(()),
             Err(error) => Err(error),
         }
@@ -307,11 +308,11 @@ impl Rewriter<'_> {
         version: &mut Option<TableVersion>,
         alias: &mut Option<TableAlias>,
     ) -> Result<()> {
-        let version = version.take().map(|version| snapshot_id(&version)).transpose()?;
+        let form = version.take().map(|version| TableForm::of_version(&version)).transpose()?;
         let parts = parts(name)?;
         let target = match find_table(self.catalog, self.defaults, &parts) {
             // A CTE hides a table of the same name.
-            _ if parts.len() == 1 && self.ctes.contains(&folded_name(parts[0])) && version.is_none() => {
+            _ if parts.len() == 1 && self.ctes.contains(&folded_name(parts[0])) && form.is_none() => {
                 self.object(name);
                 return Ok(());
             }
@@ -322,55 +323,16 @@ impl Rewriter<'_> {
                 let name = &table.name;
                 (name.database.as_str(), name.schema.as_str(), name.table.as_str())
             }
-            Target::Information { database, table } => (database.as_str(), INFORMATION_SCHEMA, table.as_str()),
+            Target::Computed { database, schema, table } => (database.as_str(), schema.as_str(), table.as_str()),
         };
         let table = self.spelling.of(table);
-        let planned = version.map_or_else(|| table.clone(), |version| versioned_name(&table, version));
-        if version.is_some() && alias.is_none() {
-            *alias = Some(TableAlias { explicit: true, name: Ident::new(table), columns: Vec::new(), at: None });
+        let planned = form.map_or_else(|| table.clone(), |form| form.name(&table));
+        if form.is_some() && alias.is_none() {
+            *alias = Some(table_alias(Ident::new(table)));
         }
         let full = [self.spelling.of(database), self.spelling.of(schema), planned];
         *name = ObjectName::from(full.map(Ident::new).to_vec());
         Ok(())
-    }
-}
-
-/// The snapshot that `AT (VERSION => n)` or `VERSION AS OF n` names.
-fn snapshot_id(version: &TableVersion) -> Result<SnapshotId> {
-    let number = match version {
-        TableVersion::VersionAsOf(expr) => expr,
-        TableVersion::Function(Expr::Function(function)) => at_version(function)?,
-        TableVersion::TimestampAsOf(_) | TableVersion::ForSystemTimeAsOf(_) => {
-            return Err(QueryError::not_implemented("time travel by timestamp is not supported yet"));
-        }
-        other => return Err(QueryError::not_implemented(format_args!("{other} is not supported"))),
-    };
-    let Expr::Value(ValueWithSpan { value: Value::Number(digits, _), .. }) = number else {
-        return Err(QueryError::binder(format_args!("a table version is a whole number, not {number}")));
-    };
-    digits
-        .parse()
-        .map(SnapshotId)
-        .map_err(|_| QueryError::binder(format_args!("a table version is a whole number, not {digits}")))
-}
-
-fn at_version(function: &Function) -> Result<&Expr> {
-    let bad = || QueryError::binder(format_args!("expected AT (VERSION => n), found {function}"));
-    let FunctionArguments::List(list) = &function.args else {
-        return Err(bad());
-    };
-    let [argument] = list.args.as_slice() else {
-        return Err(bad());
-    };
-    let (name, value) = match argument {
-        FunctionArg::Named { name, arg: FunctionArgExpr::Expr(value), .. } => (name.value.clone(), value),
-        FunctionArg::ExprNamed { name, arg: FunctionArgExpr::Expr(value), .. } => (name.to_string(), value),
-        _ => return Err(bad()),
-    };
-    match (folded_name(&function.name.to_string()).as_str(), folded_name(&name).as_str()) {
-        ("at", "version") => Ok(value),
-        ("at", "timestamp") => Err(QueryError::not_implemented("time travel by timestamp is not supported yet")),
-        _ => Err(bad()),
     }
 }
 
@@ -412,9 +374,6 @@ impl VisitorMut for Rewriter<'_> {
         }
         match factor {
             TableFactor::Table { name, alias, args: None, version, .. } => flow(self.table(name, version, alias)),
-            TableFactor::Table { version: Some(version), .. } => {
-                flow(Err(QueryError::binder(format_args!("only tables have versions: {version}"))))
-            }
             TableFactor::NestedJoin { table_with_joins, .. } => {
                 for join in &mut table_with_joins.joins {
                     if let Some(JoinConstraint::Using(columns)) = constraint_mut(&mut join.join_operator) {

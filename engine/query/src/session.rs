@@ -26,15 +26,17 @@ use datafusion::prelude::{SQLOptions, SessionConfig};
 use datafusion::sql::parser::Statement as PlannerStatement;
 use datafusion::sql::sqlparser::ast::Statement;
 use futures::StreamExt;
-use siltstone_storage::{Commit, Engine, Snapshot, TableName, folded_name};
+use siltstone_storage::{Change, Commit, CommitInfo, Committed, Engine, RowCounts, Snapshot, TableName, folded_name};
 
 use crate::catalog::{Databases, Scope};
 use crate::conversions::{Conversions, Stage};
+use crate::dml::ATTEMPTS_MAX;
 use crate::error::Result;
 use crate::functions::arithmetic::Division;
 use crate::functions::session::{SessionFacts, functions};
 use crate::names::{Defaults, Spelling, resolve};
 use crate::output_names::OutputNames;
+use crate::transaction::OpenTransaction;
 use crate::types::LakeTypes;
 use crate::yielding::YieldingJoins;
 use crate::{Output, OutputKind, QueryError, QueryOptions, SessionSettings};
@@ -52,6 +54,8 @@ pub(crate) struct Core {
     pub(crate) options: QueryOptions,
     /// Held while DDL is decided and committed, so that statements do not make each other start over.
     pub(crate) ddl: tokio::sync::Mutex<()>,
+    /// Held by statements that change rows and were overtaken once, so that they do not overtake each other for ever.
+    pub(crate) rewrites: tokio::sync::Mutex<()>,
     /// [`QueryOptions::hidden_tables`], shared with every statement's scope.
     pub(crate) hidden: Arc<[TableName]>,
     template: SessionState,
@@ -102,7 +106,8 @@ impl Core {
             hidden: options.hidden_tables.clone().into(),
             engine,
             options,
-            ddl: tokio::sync::Mutex::new(()),
+            ddl: tokio::sync::Mutex::default(),
+            rewrites: tokio::sync::Mutex::default(),
             template,
         })
     }
@@ -114,6 +119,10 @@ pub(crate) struct Session {
     pub(crate) defaults: Defaults,
     pub(crate) timezone: String,
     pub(crate) read_only: bool,
+    /// Who is said to have made what this session commits.
+    author: Option<String>,
+    /// What `BEGIN` opened.
+    pub(crate) transaction: Option<OpenTransaction>,
 }
 
 /// A query ready to run.
@@ -143,11 +152,53 @@ impl Session {
             schema: settings.schema.unwrap_or_else(|| options.default_schema.clone()),
         };
         let timezone = settings.timezone.unwrap_or_else(|| TIMEZONE_DEFAULT.to_owned());
-        let mut session =
-            Self { core, defaults: defaults.clone(), timezone: String::new(), read_only: settings.read_only };
+        let mut session = Self {
+            core,
+            defaults: defaults.clone(),
+            timezone: String::new(),
+            read_only: settings.read_only,
+            author: settings.author,
+            transaction: None,
+        };
         session.set_timezone(&timezone)?;
         session.set_defaults(defaults)?;
         Ok(session)
+    }
+
+    /// What statements see: the newest snapshot, or that of the open transaction with its own changes.
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        match &self.transaction {
+            Some(open) => open.snapshot(),
+            None => self.core.engine.snapshot(),
+        }
+    }
+
+    /// How often a statement may be decided anew: within a transaction nothing changes underneath.
+    pub(crate) fn attempts(&self) -> usize {
+        if self.transaction.is_some() { 1 } else { ATTEMPTS_MAX }
+    }
+
+    /// What is said of this session's commits unless they say more.
+    pub(crate) fn commit_info(&self) -> CommitInfo {
+        CommitInfo { author: self.author.clone(), ..CommitInfo::default() }
+    }
+
+    /// Makes changes: within the open transaction, else as a commit of their own.
+    ///
+    /// # Errors
+    /// Storage's; an open transaction is then rolled back.
+    pub(crate) async fn apply(&mut self, changes: Vec<Change>) -> siltstone_storage::Result<RowCounts> {
+        match self.transaction.take() {
+            Some(open) => {
+                let (open, rows) = open.apply(changes).await?;
+                self.transaction = Some(open);
+                Ok(rows)
+            }
+            None => {
+                let commit = Commit { info: self.commit_info(), ..Commit::new(changes) };
+                Ok(self.commit(commit).await?.rows)
+            }
+        }
     }
 
     /// The session's time zone.
@@ -168,7 +219,7 @@ impl Session {
 
     /// Makes an existing schema the home of unqualified names, under its stored spelling.
     pub(crate) fn set_defaults(&mut self, defaults: Defaults) -> Result<()> {
-        let snapshot = self.core.engine.snapshot();
+        let snapshot = self.snapshot();
         let database = snapshot
             .catalog()
             .database(&defaults.database)
@@ -195,6 +246,7 @@ impl Session {
 
     /// Plans a SELECT or EXPLAIN on a snapshot.
     pub(crate) async fn plan(&self, snapshot: Snapshot, mut statement: Statement) -> Result<PlannedQuery> {
+        crate::time_travel::lower(self, &snapshot, &mut statement).await?;
         let names = match &mut statement {
             Statement::Query(query) => OutputNames::prepare(query),
             Statement::Explain { statement: explained, .. } => {
@@ -220,7 +272,7 @@ impl Session {
 
     /// A planner state without any table, for constant expressions.
     pub(crate) fn constant_state(&self) -> SessionState {
-        let snapshot = self.core.engine.snapshot();
+        let snapshot = self.snapshot();
         self.state(&Arc::new(Scope { snapshot, spelling: Spelling::default(), hidden: Arc::clone(&self.core.hidden) }))
     }
 
@@ -231,8 +283,12 @@ impl Session {
         options.catalog.default_catalog.clone_from(&self.defaults.database);
         options.catalog.default_schema.clone_from(&self.defaults.schema);
         options.execution.time_zone = Some(self.timezone.clone());
-        let facts =
-            SessionFacts { database: &self.defaults.database, schema: &self.defaults.schema, timezone: &self.timezone };
+        let facts = SessionFacts {
+            database: &self.defaults.database,
+            schema: &self.defaults.schema,
+            timezone: &self.timezone,
+            snapshot: scope.snapshot.id(),
+        };
         let mut overrides: Vec<_> = functions(&facts);
         if self.timezone != TIMEZONE_DEFAULT {
             // Functions that keep the session's zone take it when they are registered.
@@ -250,19 +306,18 @@ impl Session {
     }
 
     /// Commits, without blocking the async threads.
-    pub(crate) async fn commit(&self, commit: Commit) -> siltstone_storage::Result<()> {
+    async fn commit(&self, commit: Commit) -> siltstone_storage::Result<Committed> {
         let (sender, receiver) = tokio::sync::oneshot::channel();
         self.core.engine.submit(commit, move |outcome| {
             // The statement may have been cancelled; the commit stands all the same.
             let _unheard = sender.send(outcome);
         });
-        match receiver.await {
-            Ok(outcome) => outcome.map(|_| ()),
-            Err(_) => Err(siltstone_storage::Error::new(
+        receiver.await.unwrap_or_else(|_| {
+            Err(siltstone_storage::Error::new(
                 siltstone_storage::ErrorKind::Unavailable,
                 "the engine stopped before it answered; the commit may have been made",
-            )),
-        }
+            ))
+        })
     }
 }
 

@@ -15,7 +15,7 @@ const DESCRIPTION: [&str; 6] = ["column_name", "column_type", "null", "key", "de
 
 /// `DESCRIBE t`.
 pub(crate) fn describe_table(session: &Session, name: &ObjectName) -> Result<Output> {
-    let snapshot = session.core.engine.snapshot();
+    let snapshot = session.snapshot();
     let Target::Table(table) = find_table(snapshot.catalog(), &session.defaults, &parts(name)?)? else {
         return Err(QueryError::not_implemented(format_args!("DESCRIBE of {INFORMATION_SCHEMA} is not supported yet")));
     };
@@ -37,7 +37,7 @@ pub(crate) async fn describe_query(session: &Session, statement: Statement) -> R
         Statement::Query(query) => check_is_query(&query.body)?,
         _ => return Err(QueryError::not_implemented("DESCRIBE takes a table or a query")),
     }
-    let planned = session.plan(session.core.engine.snapshot(), statement).await?;
+    let planned = session.plan(session.snapshot(), statement).await?;
     Ok(one_batch(description(&planned.schema)?.finish()?))
 }
 
@@ -59,7 +59,7 @@ fn type_name(field: &Field) -> Result<String> {
 
 /// `SHOW TABLES`: the current schema's.
 pub(crate) fn tables(session: &Session) -> Result<Output> {
-    let snapshot = session.core.engine.snapshot();
+    let snapshot = session.snapshot();
     let catalog = snapshot.catalog();
     let schema =
         catalog.database(&session.defaults.database).and_then(|database| database.schema(&session.defaults.schema));
@@ -69,13 +69,13 @@ pub(crate) fn tables(session: &Session) -> Result<Output> {
 
 /// `SHOW DATABASES`.
 pub(crate) fn databases(session: &Session) -> Result<Output> {
-    let snapshot = session.core.engine.snapshot();
+    let snapshot = session.snapshot();
     list("database_name", snapshot.catalog().databases().map(|database| database.name()))
 }
 
 /// `SHOW SCHEMAS`: those of the current database.
 pub(crate) fn schemas(session: &Session) -> Result<Output> {
-    let snapshot = session.core.engine.snapshot();
+    let snapshot = session.snapshot();
     let database = snapshot.catalog().database(&session.defaults.database);
     list("schema_name", database.into_iter().flat_map(|database| database.schemas()).map(|schema| schema.name()))
 }

@@ -14,13 +14,19 @@ use datafusion::sql::sqlparser::ast::{
 use futures::StreamExt;
 use siltstone_storage::folded_name;
 
+use crate::dialect::Parsed;
+use crate::dml::Dml;
 use crate::error::Result;
 use crate::names::{Defaults, parts};
 use crate::session::{Session, output};
 use crate::{Output, OutputKind, QueryError};
 
 /// Runs one statement.
-pub(crate) async fn run(session: &mut Session, statement: Statement) -> Result<Output> {
+pub(crate) async fn run(session: &mut Session, statement: Parsed) -> Result<Output> {
+    let statement = match statement {
+        Parsed::Plain(statement) => *statement,
+        Parsed::Merge(merge) => return crate::dml::run(session, &Dml::Merge(merge)).await,
+    };
     match statement {
         Statement::Query(query) => {
             check_is_query(&query.body)?;
@@ -46,7 +52,14 @@ pub(crate) async fn run(session: &mut Session, statement: Statement) -> Result<O
         Statement::ShowVariable { variable } => crate::show::variable(session, &variable),
         Statement::Set(set) => set_variable(session, set),
         Statement::Use(name) => use_schema(session, name),
-        Statement::Insert(insert) => crate::dml::insert(session, insert).await,
+        Statement::Insert(insert) => crate::dml::run(session, &Dml::Insert(Box::new(insert))).await,
+        Statement::Delete(delete) => crate::dml::run(session, &Dml::Delete(Box::new(delete))).await,
+        Statement::Truncate(truncate) => crate::dml::run(session, &Dml::Truncate(Box::new(truncate))).await,
+        Statement::Update(update) => crate::dml::run(session, &Dml::Update(Box::new(update))).await,
+        Statement::StartTransaction { .. } => crate::transaction::begin(session, &statement),
+        Statement::Commit { .. } => crate::transaction::commit(session, &statement).await,
+        Statement::Rollback { .. } => crate::transaction::roll_back(session, &statement),
+        Statement::Call(function) => crate::transaction::call(session, function).await,
         Statement::CreateTable(create) => crate::ddl::create_table(session, create).await,
         Statement::CreateSchema { .. }
         | Statement::CreateDatabase { .. }
@@ -57,7 +70,7 @@ pub(crate) async fn run(session: &mut Session, statement: Statement) -> Result<O
 }
 
 async fn select(session: &Session, statement: Statement) -> Result<Output> {
-    let planned = session.plan(session.core.engine.snapshot(), statement).await?;
+    let planned = session.plan(session.snapshot(), statement).await?;
     output(planned)
 }
 
@@ -139,7 +152,7 @@ fn go_to(session: &mut Session, names: &[&str]) -> Result<()> {
     let defaults = match names {
         [database, schema] => Defaults { database: (*database).to_owned(), schema: (*schema).to_owned() },
         [name] => {
-            let snapshot = session.core.engine.snapshot();
+            let snapshot = session.snapshot();
             let is_schema = snapshot.catalog().database(&current).is_some_and(|found| found.schema(name).is_some());
             if is_schema {
                 Defaults { database: current, schema: (*name).to_owned() }
@@ -153,8 +166,8 @@ fn go_to(session: &mut Session, names: &[&str]) -> Result<()> {
     session.set_defaults(defaults)
 }
 
-/// The result of SET and USE: an empty `Success` column.
-fn success() -> Output {
+/// The result of SET, USE, BEGIN and the like: an empty `Success` column.
+pub(crate) fn success() -> Output {
     empty(Field::new("Success", DataType::Boolean, true))
 }
 

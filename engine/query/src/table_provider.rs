@@ -11,12 +11,15 @@ use datafusion::error::Result;
 use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
 use datafusion::physical_plan::ExecutionPlan;
-use siltstone_storage::TableSnapshot;
+use siltstone_storage::{ColumnId, LogicalType, TableSnapshot};
 
 use crate::access_plan::AccessPlan;
 use crate::names::Spelling;
 use crate::pruning::ScanColumn;
 use crate::scan_exec::ScanExec;
+
+/// The column that holds the addresses of rows, in tables that are read with them.
+pub(crate) const ADDRESS: &str = "\0address";
 
 /// One table, its columns under the names the statement uses for them.
 #[derive(Debug)]
@@ -28,20 +31,31 @@ pub(crate) struct SnapshotTable {
 
 impl SnapshotTable {
     pub(crate) fn new(table: TableSnapshot, spelling: &Spelling) -> Self {
-        let columns: Arc<[ScanColumn]> = table
-            .schema()
-            .columns()
-            .iter()
-            .map(|column| ScanColumn {
-                id: column.id,
-                name: spelling.of(&column.name),
-                logical_type: column.logical_type.clone(),
-            })
-            .collect();
+        let columns = stored_columns(&table, spelling).collect();
+        Self::with_columns(table, columns)
+    }
+
+    /// The table with one more column, [`ADDRESS`].
+    pub(crate) fn addressed(table: TableSnapshot, spelling: &Spelling) -> Self {
+        let address =
+            ScanColumn { id: ColumnId::ADDRESS, name: ADDRESS.to_owned(), logical_type: LogicalType::UBigInt };
+        let columns = stored_columns(&table, spelling).chain([address]).collect();
+        Self::with_columns(table, columns)
+    }
+
+    fn with_columns(table: TableSnapshot, columns: Arc<[ScanColumn]>) -> Self {
         // Nullable throughout: NOT NULL is a promise of the writers, and a plan that leaned on it could not survive a breach.
         let fields: Vec<_> = columns.iter().map(|column| column.logical_type.field(&column.name, true)).collect();
         Self { table, columns, schema: Arc::new(Schema::new(fields)) }
     }
+}
+
+fn stored_columns(table: &TableSnapshot, spelling: &Spelling) -> impl Iterator<Item = ScanColumn> {
+    table.schema().columns().iter().map(|column| ScanColumn {
+        id: column.id,
+        name: spelling.of(&column.name),
+        logical_type: column.logical_type.clone(),
+    })
 }
 
 /// Whether the scan can evaluate a filter by itself, row by row.

@@ -1,5 +1,5 @@
 //! Functions about the session: `version()`, `current_database()`, `current_catalog()`, `current_schema()`,
-//! `current_setting(name)`.
+//! `current_snapshot()`, `current_setting(name)`.
 //!
 //! **Invariants**: their values are fixed when a statement is planned, so they fold to literals.
 
@@ -7,6 +7,7 @@ use datafusion::arrow::datatypes::DataType;
 use datafusion::common::{ScalarValue, exec_err, plan_err};
 use datafusion::error::Result;
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
+use siltstone_storage::SnapshotId;
 
 /// The DuckDB version whose dialect we speak; clients parse it.
 pub(crate) const VERSION: &str = "v1.4.0";
@@ -15,7 +16,7 @@ pub(crate) const VERSION: &str = "v1.4.0";
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Constant {
     name: &'static str,
-    value: String,
+    value: ScalarValue,
     signature: Signature,
 }
 
@@ -29,11 +30,11 @@ impl ScalarUDFImpl for Constant {
     }
 
     fn return_type(&self, _: &[DataType]) -> Result<DataType> {
-        Ok(DataType::Utf8View)
+        Ok(self.value.data_type())
     }
 
     fn invoke_with_args(&self, _: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        Ok(ColumnarValue::Scalar(ScalarValue::Utf8View(Some(self.value.clone()))))
+        Ok(ColumnarValue::Scalar(self.value.clone()))
     }
 }
 
@@ -76,15 +77,18 @@ pub(crate) struct SessionFacts<'a> {
     pub(crate) database: &'a str,
     pub(crate) schema: &'a str,
     pub(crate) timezone: &'a str,
+    pub(crate) snapshot: SnapshotId,
 }
 
 /// All functions of this family.
 pub(crate) fn functions(facts: &SessionFacts<'_>) -> Vec<ScalarUDF> {
+    let text = |text: &str| ScalarValue::Utf8View(Some(text.to_owned()));
     let constants = [
-        ("version", VERSION),
-        ("current_database", facts.database),
-        ("current_catalog", facts.database),
-        ("current_schema", facts.schema),
+        ("version", text(VERSION)),
+        ("current_database", text(facts.database)),
+        ("current_catalog", text(facts.database)),
+        ("current_schema", text(facts.schema)),
+        ("current_snapshot", ScalarValue::Int64(i64::try_from(facts.snapshot.0).ok())),
     ];
     let settings = vec![
         ("timezone", facts.timezone.to_owned()),
@@ -95,7 +99,7 @@ pub(crate) fn functions(facts: &SessionFacts<'_>) -> Vec<ScalarUDF> {
         .into_iter()
         .map(|(name, value)| {
             let signature = Signature::nullary(Volatility::Stable);
-            ScalarUDF::new_from_impl(Constant { name, value: value.to_owned(), signature })
+            ScalarUDF::new_from_impl(Constant { name, value, signature })
         })
         .collect();
     let signature = Signature::string(1, Volatility::Stable);

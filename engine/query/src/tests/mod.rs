@@ -1,12 +1,16 @@
 //! The crate against a real engine in a temporary folder: SQL in, rows and errors out.
 
 mod changes;
+mod dml;
 mod errors;
+mod keys;
 mod literals;
 mod names;
 mod queries;
 mod scans;
 mod settings;
+mod time_travel;
+mod transactions;
 
 use std::sync::Arc;
 

@@ -5,10 +5,10 @@ use std::sync::{Arc, LazyLock};
 use bytes::Bytes;
 use siltstone_ingest::{CaseTwins, Fractions, Framing, Policy, UnknownFields};
 use siltstone_query::SessionSettings;
-use siltstone_storage::TableSchema;
+use siltstone_storage::{CommitInfo, TableSchema};
 
 use super::wire::{AppendTarget, QueryRequest, ResultFormat};
-use crate::auth::Role;
+use crate::auth::{Principal, Role};
 use crate::ingest::{BadRows, IngestRequest, Missing, Part};
 use crate::sql::{Layout, SqlRequest};
 
@@ -27,26 +27,29 @@ static POLICY: LazyLock<Arc<Policy>> = LazyLock::new(|| {
 });
 
 /// `/append`: everything is created as needed, one bad row refuses all.
-pub fn append(target: AppendTarget, body: Bytes) -> IngestRequest {
-    IngestRequest::single(Part {
+pub fn append(target: AppendTarget, body: Bytes, sender: &Principal) -> IngestRequest {
+    let info = CommitInfo { author: Some(sender.id.clone()), ..CommitInfo::default() };
+    let part = Part {
         table: target.table,
         body,
         framing: Framing::Document,
         policy: Arc::clone(&POLICY),
         missing: Missing::Create,
         bad_rows: BadRows::RefuseAll,
-    })
+    };
+    IngestRequest { info, ..IngestRequest::single(part) }
 }
 
 /// `/query`: who may only read runs read-only.
-pub fn query(query: &QueryRequest, role: Role) -> SqlRequest {
+pub fn query(query: &QueryRequest, sender: &Principal) -> SqlRequest {
     SqlRequest {
         statement: query.statement.clone(),
         settings: SessionSettings {
             database: query.catalog.clone(),
             schema: query.schema.clone(),
             timezone: query.timezone.clone(),
-            read_only: role < Role::Write,
+            read_only: sender.role < Role::Write,
+            author: Some(sender.id.clone()),
         },
         offset: query.offset.unwrap_or(0),
         limit: query.limit,

@@ -50,7 +50,7 @@ async fn append(Shared(state): Shared<Arc<State>>, request: Request<Body>) -> Re
         Err(fault) => return reply::append_body_fault(&fault),
     };
     // `sync` changes nothing: the commit is visible as soon as it is durable, and the answer waits for that anyway.
-    match state.ingest.ingest(&lower::append(target, held.bytes.clone())).await {
+    match state.ingest.ingest(&lower::append(target, held.bytes.clone(), &principal)).await {
         Ok(done) => reply::appended(&done, |snapshot| {
             task_id::TaskId { unix_ms: ids::now_ms(), snapshot }.sign(&state.secret, &principal.id)
         }),
@@ -90,7 +90,7 @@ async fn query(Shared(state): Shared<Arc<State>>, request: Request<Body>) -> Res
     };
     match wire::QueryRequest::parse(&held.bytes) {
         Ok(query) => {
-            let sql = lower::query(&query, principal.role);
+            let sql = lower::query(&query, &principal);
             results::respond(&query, state.sql.start(sql)).await
         }
         Err(message) => reply::plain(http::StatusCode::BAD_REQUEST, &message),

@@ -9,7 +9,7 @@ use http::header::CONTENT_TYPE;
 use http::request::Parts;
 use serde_json::Value;
 use siltstone_ingest::{BodyError, CaseTwins, Fractions, Framing, Policy};
-use siltstone_storage::{TableName, same_name};
+use siltstone_storage::{CommitInfo, TableName, same_name};
 
 use super::reply::Fault;
 use super::wire::{Given, StreamConfig};
@@ -83,7 +83,9 @@ pub fn lower(settings: &Config, head: &Parts, body: Bytes) -> Result<Lowered, Fa
         missing: Missing::Refuse,
         bad_rows: BadRows::LeaveOut,
     };
-    Ok(Lowered { request: IngestRequest::single(part), wait: config.wait, warnings: config.warnings, rows_start })
+    let info = CommitInfo { extra: config.tags, ..CommitInfo::default() };
+    let request = IngestRequest { info, ..IngestRequest::single(part) };
+    Ok(Lowered { request, wait: config.wait, warnings: config.warnings, rows_start })
 }
 
 fn policy(settings: &Config) -> Arc<Policy> {

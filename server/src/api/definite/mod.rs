@@ -48,18 +48,22 @@ async fn stream(Shared(state): Shared<Arc<State>>, request: Request<Body>) -> Re
 
 async fn answer(state: &Arc<State>, request: Request<Body>, request_id: &str) -> Result<Response<Body>, Fault> {
     let (head, body) = request.into_parts();
-    if let Err(denied) = state.auth.check(&head.headers, Role::Write).await {
-        body::discard(&head.headers, body);
-        return Err(Fault::denied(denied));
-    }
+    let principal = match state.auth.check(&head.headers, Role::Write).await {
+        Ok(principal) => principal,
+        Err(denied) => {
+            body::discard(&head.headers, body);
+            return Err(Fault::denied(denied));
+        }
+    };
     let held = body::read(&state.limits, &head.headers, body, state.config.stream).await.map_err(Fault::from_body)?;
     let text = held.bytes.clone();
     let shared = Arc::clone(state);
-    let lowered = state
+    let mut lowered = state
         .limits
         .compute(text.len(), move || lower::lower(&shared.config, &head, text))
         .await
         .ok_or_else(Fault::internal)??;
+    lowered.request.info.author = Some(principal.id.clone());
     let reply = state.ingest.ingest(&lowered.request).await.map_err(|error| Fault::from_ingest(&error, &lowered))?;
     Ok(reply::success(state, &lowered, &reply, request_id))
 }

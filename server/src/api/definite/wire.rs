@@ -116,6 +116,8 @@ pub struct StreamConfig {
     pub table: StreamTable,
     /// Whether the answer carries the snapshot id.
     pub wait: bool,
+    /// The tags, as compact JSON text.
+    pub tags: Option<String>,
     /// Things the sender may want to know.
     pub warnings: Vec<String>,
 }
@@ -147,11 +149,11 @@ impl StreamConfig {
             Some(Value::Bool(wait)) => wait,
             Some(_) => return Err(Fault::invalid("invalid_wait", "config.wait must be true or false")),
         };
-        check_tags(given.tags.as_ref())?;
+        let tags = tags_text(given.tags.as_ref())?;
         if merge {
             return Err(Fault::invalid("not_supported", "mode 'merge' is not supported by this version"));
         }
-        Ok(Self { table, wait, warnings })
+        Ok(Self { table, wait, tags, warnings })
     }
 }
 
@@ -178,13 +180,15 @@ fn check_key(key: Option<&Value>) -> Result<(), Fault> {
     }
 }
 
-fn check_tags(tags: Option<&Value>) -> Result<(), Fault> {
+/// The tags as compact JSON text; empty ones are none.
+fn tags_text(tags: Option<&Value>) -> Result<Option<String>, Fault> {
     match tags {
-        None => Ok(()),
-        Some(tags @ Value::Object(_)) if tags.to_string().len() <= TAGS_BYTES_MAX => Ok(()),
-        Some(Value::Object(_)) => {
-            Err(Fault::invalid("invalid_tags", format!("config.tags is larger than {TAGS_BYTES_MAX} bytes")))
-        }
+        None => Ok(None),
+        Some(Value::Object(members)) if members.is_empty() => Ok(None),
+        Some(tags @ Value::Object(_)) => match tags.to_string() {
+            text if text.len() <= TAGS_BYTES_MAX => Ok(Some(text)),
+            _ => Err(Fault::invalid("invalid_tags", format!("config.tags is larger than {TAGS_BYTES_MAX} bytes"))),
+        },
         Some(_) => Err(Fault::invalid("invalid_tags", "config.tags must be an object")),
     }
 }

@@ -1,0 +1,75 @@
+//! INSERT: the source query's rows as batches of the table, refused, left out or merged where a key is there already.
+
+use std::sync::Arc;
+
+use datafusion::sql::sqlparser::ast::{Insert, Query, Statement, TableObject};
+use siltstone_storage::{Batch, Column, Snapshot, Table};
+
+use super::on_conflict::OnConflict;
+use super::rows::RowTarget;
+use super::{RowChanges, assignments, merge};
+use crate::QueryError;
+use crate::error::Result;
+use crate::names::{parts, stored_table};
+use crate::session::{PlannedQuery, Session};
+use crate::statement::check_is_query;
+
+pub(super) async fn plan(session: &Session, snapshot: Snapshot, insert: &Insert) -> Result<RowChanges> {
+    check_supported(insert)?;
+    let TableObject::TableName(name) = &insert.table else {
+        return Err(QueryError::not_implemented("INSERT takes the name of a table"));
+    };
+    let table = Arc::clone(stored_table(snapshot.catalog(), &session.defaults, name)?);
+    session.check_writable(&table.name.database)?;
+    let columns = target_columns(&table, insert)?;
+    let on_conflict = OnConflict::of(&table, &columns, insert)?;
+    if let OnConflict::General(merge) = on_conflict {
+        return merge::plan(session, snapshot, &merge).await;
+    }
+    let target = RowTarget::new(table.id, table.schema(), columns);
+    let batches = match &insert.source {
+        Some(source) => {
+            let planned = plan_source(session, snapshot, source).await?;
+            assignments::check_width(&table, target.columns.len(), planned.schema.fields().len())?;
+            target.collect(planned).await?
+        }
+        None => {
+            target.check_absent_columns()?;
+            vec![Batch::new(table.id, 1, Vec::new())?]
+        }
+    };
+    on_conflict.changes(table, batches)
+}
+
+fn check_supported(insert: &Insert) -> Result<()> {
+    let refused = [
+        (insert.replace_into || insert.ignore, "this form of INSERT"),
+        (insert.returning.is_some() || insert.output.is_some(), "INSERT … RETURNING"),
+        (insert.overwrite || insert.partitioned.is_some(), "INSERT OVERWRITE"),
+        (!insert.assignments.is_empty() || !insert.after_columns.is_empty(), "this form of INSERT"),
+    ];
+    match refused.iter().find(|(present, _)| *present) {
+        Some((_, what)) => Err(QueryError::not_implemented(format_args!("{what} is not supported yet"))),
+        None => Ok(()),
+    }
+}
+
+async fn plan_source(session: &Session, snapshot: Snapshot, source: &Query) -> Result<PlannedQuery> {
+    check_is_query(&source.body)?;
+    session.plan(snapshot, Statement::Query(Box::new(source.clone()))).await
+}
+
+/// The columns that the source's columns go to, in order; none for DEFAULT VALUES.
+fn target_columns(table: &Table, insert: &Insert) -> Result<Vec<Column>> {
+    if insert.source.is_none() {
+        return Ok(Vec::new());
+    }
+    let mut names = Vec::with_capacity(insert.columns.len());
+    for name in &insert.columns {
+        let [name] = parts(name)?[..] else {
+            return Err(QueryError::binder(format_args!("expected a column name, found {name}")));
+        };
+        names.push(name);
+    }
+    assignments::of_names(table, names)
+}
