@@ -17,6 +17,8 @@
 
 mod apply;
 mod array_codec;
+#[cfg(feature = "bench")]
+pub mod bench;
 mod byte_views;
 mod catalog;
 mod changes;

@@ -132,6 +132,14 @@ impl Segment {
         self.places.get(&column).map_or(0, |place| self.footer.row_groups[row_group].chunks[*place].extent.bytes)
     }
 
+    /// Encoding and compression of a column chunk, for people; empty if the segment does not have the column.
+    #[cfg(feature = "bench")]
+    pub(crate) fn chunk_form(&self, row_group: usize, column: ColumnId) -> String {
+        let Some(place) = self.places.get(&column) else { return String::new() };
+        let form = self.footer.row_groups[row_group].chunks[*place].form;
+        format!("{:?}, {:?}", form.encoding, form.compression)
+    }
+
     /// Which commit wrote each row of a row group.
     ///
     /// # Errors
