@@ -3,8 +3,9 @@
 use std::fmt::Write;
 use std::sync::Arc;
 
-use arrow_array::{
-    ArrayRef, Float64Builder, Int32Builder, Int64Builder, StringViewBuilder, TimestampMicrosecondBuilder,
+use arrow_array::ArrayRef;
+use arrow_array::builder::{
+    Float64Builder, Int32Builder, Int64Builder, StringViewBuilder, TimestampMicrosecondBuilder,
 };
 use fastrand::Rng;
 use siltstone_storage::LogicalType;

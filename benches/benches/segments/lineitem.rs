@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, Date32Array, Decimal128Array, Int32Array, Int64Array, StringViewBuilder};
+use arrow_array::builder::StringViewBuilder;
+use arrow_array::{ArrayRef, Date32Array, Decimal128Array, Int32Array, Int64Array};
 use fastrand::Rng;
 use siltstone_storage::LogicalType;
 

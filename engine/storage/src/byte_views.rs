@@ -116,16 +116,6 @@ impl<'a> Views<'a> {
         Ok(Self { views, cuts, data, text })
     }
 
-    /// The values at these positions, in that order; `None` if there is no such position.
-    pub(crate) fn gather(self, positions: &[u32]) -> Option<Self> {
-        let highest = positions.iter().copied().max().unwrap_or(0);
-        if !positions.is_empty() && highest as usize >= self.views.len() {
-            return None;
-        }
-        let views = positions.iter().map(|position| self.views[*position as usize]).collect();
-        Some(Self { views, ..self })
-    }
-
     /// The array of these values.
     ///
     /// # Panics
@@ -135,7 +125,7 @@ impl<'a> Views<'a> {
         let buffers = self.buffers();
         if self.text {
             // SAFETY: `new` is the only maker of views; it checked that each range lies in its buffer and is UTF-8, wrote the prefix
-            // from the same bytes, and `gather` only repeats views. `buffers` cuts the very bytes that `new` looked at.
+            // from the same bytes. `buffers` cuts the very bytes that `new` looked at.
             unsafe { view_array::<StringViewType>(self.views, buffers, nulls) }
         } else {
             // SAFETY: as above, less the UTF-8.
@@ -154,6 +144,27 @@ impl<'a> Views<'a> {
         let ends = self.cuts.iter().skip(1).copied().chain([data.len()]);
         self.cuts.iter().zip(ends).map(|(start, end)| data.slice_with_length(*start, end - start)).collect()
     }
+}
+
+/// The values of an array at these positions, in that order, sharing its data; `None` if there is no such position.
+///
+/// # Panics
+/// If the array has NULLs, or `nulls` is of another length than the positions.
+pub(crate) fn gather<T: ByteViewType>(
+    array: &GenericByteViewArray<T>,
+    positions: &[u32],
+    nulls: Option<NullBuffer>,
+) -> Option<GenericByteViewArray<T>> {
+    assert!(nulls.as_ref().is_none_or(|nulls| nulls.len() == positions.len()), "one null bit per view");
+    let highest = positions.iter().copied().max().unwrap_or(0);
+    if !positions.is_empty() && highest as usize >= array.len() {
+        return None;
+    }
+    let source = array.views();
+    let views: Vec<u128> = positions.iter().map(|position| source[*position as usize]).collect();
+    let buffers = array.data_buffers().to_vec();
+    // SAFETY: every view is one of a valid array of the same type, over the same buffers.
+    Some(unsafe { GenericByteViewArray::new_unchecked(ScalarBuffer::from(views), buffers, nulls) })
 }
 
 /// # Safety

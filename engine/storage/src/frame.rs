@@ -118,6 +118,16 @@ impl<'a> ByteReader<'a> {
         self.position
     }
 
+    /// The file, for messages.
+    pub(crate) fn file(&self) -> &'a str {
+        self.file
+    }
+
+    /// Where in the file the next byte is, for messages.
+    pub(crate) fn offset(&self) -> u64 {
+        self.base + self.position as u64
+    }
+
     pub(crate) fn remaining(&self) -> usize {
         self.bytes.len() - self.position
     }

@@ -49,11 +49,15 @@ fn shared_memory_is_kept_only_when_needed() {
 /// Proves that gathering repeats values and refuses positions that do not exist.
 #[test]
 fn gather_checks_positions() {
-    let views = || Views::new([1, 14].into_iter(), Data::Borrowed(b"athe second one"), true).unwrap();
-    let array = views().gather(&[1, 0, 1]).unwrap().into_array(None);
-    assert_eq!(array.as_string_view().iter().flatten().collect::<Vec<_>>(), ["the second one", "a", "the second one"]);
-    assert!(views().gather(&[2]).is_none());
-    assert!(views().gather(&[]).unwrap().views.is_empty());
+    let array = text_views(&[1, 14], "athe second one").unwrap();
+    let array = array.as_string_view();
+    let gathered = gather(array, &[1, 0, 1], None).unwrap();
+    gathered.to_data().validate_full().unwrap();
+    assert_eq!(gathered.iter().flatten().collect::<Vec<_>>(), ["the second one", "a", "the second one"]);
+    let nulls = Some(NullBuffer::from(vec![true, false]));
+    assert_eq!(gather(array, &[0, 0], nulls).unwrap().iter().collect::<Vec<_>>(), [Some("a"), None]);
+    assert!(gather(array, &[2], None).is_none());
+    assert!(gather(array, &[], None).unwrap().is_empty());
 }
 
 /// Proves that data past the limit of one buffer is cut into several, at values, and refused if one value is longer.

@@ -1,20 +1,27 @@
 //! Distinct texts or bytes once, in order of first appearance, and a packed code per row.
 //!
-//! The number of entries (u32), their packed lengths, their bytes, then the packed codes. A row that is NULL has its predecessor's code.
+//! The number of entries (u32), the entries as a [child](super::child) that is plain, symbols or UUIDs, then the codes as
+//! [numbers](super::numbers). A row that is NULL has its predecessor's code.
 //!
 //! **Invariants**
 //! 1. Entries are distinct, and code `i` first appears before code `i + 1`.
 //! 2. Building gives up rather than degrade: at too many entries, or when values collide by design.
 
+use std::sync::Arc;
+
 use ahash::RandomState;
+use arrow_array::cast::AsArray;
 use arrow_array::types::ByteViewType;
 use arrow_array::{Array, ArrayRef, GenericByteViewArray};
 use arrow_buffer::{Buffer, NullBuffer};
+use arrow_schema::DataType;
 
-use super::bitpack;
-use crate::byte_views::{Data, INLINE_BYTES_MAX, Views, view_length};
-use crate::error::{Error, Result};
-use crate::frame::{ByteReader, PutBytes};
+use super::child::Child;
+use super::{Encoding, numbers};
+use crate::byte_views::{self, INLINE_BYTES_MAX, view_length};
+use crate::error::Result;
+use crate::frame::ByteReader;
+use crate::logical_type::LogicalType;
 
 /// Distinct values of an array and who has which.
 #[derive(Debug)]
@@ -74,16 +81,9 @@ impl Dictionary {
         Some(built)
     }
 
-    /// Appends the dictionary and the codes of an array.
-    pub(crate) fn encode<T: ByteViewType>(&self, array: &GenericByteViewArray<T>, out: &mut Vec<u8>) {
-        let lengths: Vec<u64> =
-            self.entries.iter().map(|row| view_length(array.views()[*row as usize]) as u64).collect();
-        out.put_u32(self.entries.len() as u32);
-        bitpack::pack(&lengths, out);
-        for row in &self.entries {
-            out.put(bytes_at(array, *row as usize));
-        }
-        bitpack::pack(&self.codes, out);
+    /// The entries as an array.
+    pub(crate) fn distinct<T: ByteViewType>(&self, array: &GenericByteViewArray<T>) -> GenericByteViewArray<T> {
+        byte_views::gather(array, &self.entries, None).expect("entries are rows of the array")
     }
 }
 
@@ -115,77 +115,67 @@ fn same<T: ByteViewType>(array: &GenericByteViewArray<T>, a: usize, b: usize) ->
     bytes_at(array, a) == bytes_at(array, b)
 }
 
-/// Reads `rows` values out of `values`; the entries stay where they are.
+/// Reads `rows` values out of `values`.
 ///
 /// # Errors
-/// `Corrupt` for entries that are not text (if `text`), codes without entry, or bytes left over.
+/// `Corrupt` for entries that do not decode as such of `ty`, codes without entry, or bytes left over.
 pub(crate) fn decode(
+    ty: &LogicalType,
     rows: usize,
     nulls: Option<NullBuffer>,
-    text: bool,
     values: &Buffer,
     mut reader: ByteReader<'_>,
 ) -> Result<ArrayRef> {
-    let entries = Entries::read(rows, values, &mut reader)?;
-    let views = entries.views(text, &reader)?;
-    let codes = bitpack::unpack_u32(rows, &mut reader)?;
-    let gathered = views.gather(&codes).ok_or_else(|| entries.no_such(&reader))?;
-    reader.finish()?;
-    Ok(gathered.into_array(nulls))
+    let entries = entries(ty, rows, values, &mut reader)?;
+    let codes = numbers::decode_u32(rows, &mut reader)?;
+    gather(entries.as_ref(), &codes, nulls, reader)
 }
 
 /// As [`decode`], the values at `positions` alone, with their NULLs; the array has a copy of the entries it needs.
 pub(crate) fn take(
+    ty: &LogicalType,
     rows: usize,
     positions: &[u32],
     nulls: Option<NullBuffer>,
-    text: bool,
     values: &Buffer,
     mut reader: ByteReader<'_>,
 ) -> Result<ArrayRef> {
-    let entries = Entries::read(rows, values, &mut reader)?;
-    let codes = bitpack::unpack_at(rows, positions, &mut reader)?;
-    let mut used = codes.clone();
-    used.sort_unstable();
-    used.dedup();
-    if used.last().is_some_and(|code| *code >= entries.lengths.len() as u64) {
-        return Err(entries.no_such(&reader));
+    let entries = entries(ty, rows, values, &mut reader)?;
+    let codes = numbers::decode_at(rows, positions, &mut reader)?;
+    let codes: Vec<u32> = codes.iter().map(|code| u32::try_from(*code).unwrap_or(u32::MAX)).collect();
+    let taken = gather(entries.as_ref(), &codes, nulls, reader)?;
+    Ok(match taken.data_type() {
+        DataType::Utf8View => Arc::new(taken.as_string_view().gc()),
+        _ => Arc::new(taken.as_binary_view().gc()),
+    })
+}
+
+/// The distinct values of a chunk of `rows` rows; `reader` reads `values` and is left at the codes.
+///
+/// # Errors
+/// `Corrupt` for entries that do not decode as such of `ty`.
+pub(crate) fn entries(ty: &LogicalType, rows: usize, values: &Buffer, reader: &mut ByteReader<'_>) -> Result<ArrayRef> {
+    let entries = reader.u32()? as usize;
+    if entries > rows {
+        return Err(reader.corrupt(format_args!("at most {rows} entries"), entries));
     }
-    let starts = super::starts(&entries.lengths);
-    let ranges: Vec<_> = used.iter().map(|code| starts[*code as usize]..starts[*code as usize + 1]).collect();
-    let data = super::copied(&entries.data, ranges.iter().cloned());
-    let views = Views::new(ranges.iter().map(ExactSizeIterator::len), Data::Shared(&data), text)
-        .map_err(|error| reader.corrupt("dictionary entries", error))?;
-    let places: Vec<u32> = codes.iter().map(|code| used.partition_point(|other| other < code) as u32).collect();
-    let gathered = views.gather(&places).ok_or_else(|| entries.no_such(&reader))?;
-    reader.finish()?;
-    Ok(gathered.into_array(nulls))
+    let child = Child::read(entries, values, reader)?;
+    let flat = matches!(child.form.encoding, Encoding::Plain | Encoding::Symbols | Encoding::Uuid);
+    if !flat || child.form.null_count > 0 {
+        return Err(reader.corrupt("entries that are plain, symbols or UUIDs", format_args!("{:?}", child.form)));
+    }
+    child.decode(ty, entries, reader.file())
 }
 
-/// The entries as they lie in the body.
-#[derive(Debug)]
-struct Entries {
-    lengths: Vec<u32>,
-    data: Buffer,
-}
-
-impl Entries {
-    fn read(rows: usize, values: &Buffer, reader: &mut ByteReader<'_>) -> Result<Self> {
-        let entries = reader.u32()? as usize;
-        if entries > rows {
-            return Err(reader.corrupt(format_args!("at most {rows} entries"), entries));
+fn gather(entries: &dyn Array, codes: &[u32], nulls: Option<NullBuffer>, reader: ByteReader<'_>) -> Result<ArrayRef> {
+    let gathered: Option<ArrayRef> = match entries.data_type() {
+        DataType::Utf8View => {
+            byte_views::gather(entries.as_string_view(), codes, nulls).map(|array| Arc::new(array) as _)
         }
-        let lengths = bitpack::unpack_u32(entries, reader)?;
-        let data = super::take_buffer(values, lengths.iter().map(|length| u64::from(*length)).sum(), reader)?;
-        Ok(Self { lengths, data })
-    }
-
-    fn views(&self, text: bool, reader: &ByteReader<'_>) -> Result<Views<'_>> {
-        Views::new(self.lengths.iter().map(|length| *length as usize), Data::Shared(&self.data), text)
-            .map_err(|error| reader.corrupt("dictionary entries", error))
-    }
-
-    fn no_such(&self, reader: &ByteReader<'_>) -> Error {
-        reader.corrupt(format_args!("codes below {}", self.lengths.len()), "a greater one")
-    }
+        _ => byte_views::gather(entries.as_binary_view(), codes, nulls).map(|array| Arc::new(array) as _),
+    };
+    let gathered =
+        gathered.ok_or_else(|| reader.corrupt(format_args!("codes below {}", entries.len()), "a greater one"))?;
+    reader.finish()?;
+    Ok(gathered)
 }

@@ -11,9 +11,8 @@
 //!
 //! It does not know files, checksums or where a chunk lies.
 
-use arrow_array::cast::AsArray;
-use arrow_array::types::{ByteViewType, Float32Type, Float64Type};
-use arrow_array::{Array, ArrayRef, GenericByteViewArray, UInt32Array, new_null_array};
+use arrow_array::types::{Float32Type, Float64Type};
+use arrow_array::{Array, ArrayRef, UInt32Array, new_null_array};
 use arrow_buffer::{BooleanBuffer, Buffer, NullBuffer};
 use arrow_schema::DataType;
 
@@ -21,20 +20,31 @@ use crate::array_codec;
 use crate::error::Result;
 use crate::frame::ByteReader;
 use crate::logical_type::LogicalType;
-use crate::zone_map::ZoneMap;
 
 pub(crate) mod bitpack;
+mod child;
 mod choose;
 mod compress;
 pub(crate) mod delta;
 mod dictionary;
+mod encoder;
 mod keys;
+mod nested;
+mod numbers;
 mod plain;
+mod runs;
 mod scaled;
+mod sparse;
+mod stepped;
+mod symbol_table;
+mod symbols;
 mod take;
 #[cfg(test)]
 mod tests;
+mod texts;
+mod uuid;
 
+pub(crate) use encoder::Encoder;
 pub(crate) use take::take;
 
 /// Bodies start at multiples of this, and so do values after a bitmap: enough for any vector unit.
@@ -56,27 +66,51 @@ pub(crate) enum Encoding {
     Dictionary = 5,
     /// LIST and STRUCT, NULLs included, as `array_codec` writes them.
     Nested = 6,
-    /// Floats as packed integers over a power of ten.
+    /// Floats as integers over a power of ten.
     Scaled = 7,
+    /// Texts as codes of byte strings.
+    Symbols = 8,
+    /// UUIDs as 16 bytes.
+    Uuid = 9,
+    /// Runs of equal keys.
+    RunLength = 10,
+    /// Keys a multiple of some step apart.
+    Stepped = 11,
+    /// The values that are not NULL.
+    Sparse = 12,
+    /// LIST and STRUCT as the columns they are made of.
+    Columns = 13,
 }
 
-const _: () = assert!(
-    Encoding::Constant as u8 == 1
-        && Encoding::Plain as u8 == 2
-        && Encoding::Packed as u8 == 3
-        && Encoding::Delta as u8 == 4
-        && Encoding::Dictionary as u8 == 5
-        && Encoding::Nested as u8 == 6
-        && Encoding::Scaled as u8 == 7,
-    "tags are on disk"
-);
+/// Encodings in the order of their tags, from 1.
+const ENCODINGS: [Encoding; 13] = [
+    Encoding::Constant,
+    Encoding::Plain,
+    Encoding::Packed,
+    Encoding::Delta,
+    Encoding::Dictionary,
+    Encoding::Nested,
+    Encoding::Scaled,
+    Encoding::Symbols,
+    Encoding::Uuid,
+    Encoding::RunLength,
+    Encoding::Stepped,
+    Encoding::Sparse,
+    Encoding::Columns,
+];
+
+const _: () = {
+    let mut place = 0;
+    while place < ENCODINGS.len() {
+        assert!(ENCODINGS[place] as usize == place + 1, "tags are on disk");
+        place += 1;
+    }
+};
 
 impl Encoding {
     /// `None` for a tag of a later version.
     pub(crate) fn from_tag(tag: u8) -> Option<Self> {
-        let known =
-            [Self::Constant, Self::Plain, Self::Packed, Self::Delta, Self::Dictionary, Self::Nested, Self::Scaled];
-        known.into_iter().find(|encoding| *encoding as u8 == tag)
+        ENCODINGS.get(usize::from(tag).checked_sub(1)?).copied()
     }
 }
 
@@ -86,14 +120,18 @@ impl Encoding {
 pub(crate) enum Compression {
     None = 0,
     Lz4 = 1,
+    Zstd = 2,
 }
 
-const _: () = assert!(Compression::None as u8 == 0 && Compression::Lz4 as u8 == 1, "tags are on disk");
+const _: () = assert!(
+    Compression::None as u8 == 0 && Compression::Lz4 as u8 == 1 && Compression::Zstd as u8 == 2,
+    "tags are on disk"
+);
 
 impl Compression {
     /// `None` for a tag of a later version.
     pub(crate) fn from_tag(tag: u8) -> Option<Self> {
-        [Self::None, Self::Lz4].into_iter().find(|compression| *compression as u8 == tag)
+        [Self::None, Self::Lz4, Self::Zstd].into_iter().find(|compression| *compression as u8 == tag)
     }
 }
 
@@ -113,153 +151,6 @@ impl ChunkForm {
     fn is_null(&self, rows: usize) -> bool {
         self.null_count == rows && self.encoding == Encoding::Constant
     }
-}
-
-/// Encodes chunks, one after the other, reusing its memory.
-#[derive(Debug, Default)]
-pub(crate) struct Encoder {
-    keys: Vec<u64>,
-    compressed: Vec<u8>,
-}
-
-impl Encoder {
-    /// Appends the body of a chunk of at least one row, in the form that suits it, and says what it holds.
-    pub(crate) fn encode(&mut self, ty: &LogicalType, array: &ArrayRef, out: &mut Vec<u8>) -> (ChunkForm, ZoneMap) {
-        assert!(!array.is_empty(), "a chunk has rows");
-        let null_count = array.null_count();
-        let nested = matches!(ty, LogicalType::List(_) | LogicalType::Struct(_));
-        if null_count == array.len() {
-            let form =
-                ChunkForm { encoding: Encoding::Constant, compression: Compression::None, null_count, value_bytes: 0 };
-            return (form, ZoneMap { null_count: null_count as u64, ..ZoneMap::default() });
-        }
-        if let Some(nulls) = array.nulls().filter(|_| null_count > 0 && !nested) {
-            let start = out.len();
-            array_codec::put_bits(nulls.inner(), out);
-            out.resize(start + (out.len() - start).next_multiple_of(ALIGNMENT), 0);
-        }
-        let start = out.len();
-        let (encoding, zone_map) = self.encode_values(ty, array, out);
-        let value_bytes = (out.len() - start) as u64;
-        let compressible = matches!(encoding, Encoding::Plain | Encoding::Nested);
-        let compression = match compressible && compress::shrink(start, &mut self.compressed, out) {
-            true => Compression::Lz4,
-            false => Compression::None,
-        };
-        (ChunkForm { encoding, compression, null_count, value_bytes }, zone_map)
-    }
-
-    fn encode_values(&mut self, ty: &LogicalType, array: &ArrayRef, out: &mut Vec<u8>) -> (Encoding, ZoneMap) {
-        match array.data_type() {
-            DataType::Utf8View => encode_texts(ty, array.as_string_view(), array, out),
-            DataType::BinaryView => encode_texts(ty, array.as_binary_view(), array, out),
-            DataType::List(_) | DataType::Struct(_) => {
-                array_codec::encode(array, out);
-                (Encoding::Nested, ZoneMap::of(ty, array))
-            }
-            _ => {
-                let zone_map = ZoneMap::of(ty, array);
-                (self.encode_numbers(array, &zone_map, out), zone_map)
-            }
-        }
-    }
-
-    fn encode_numbers(&mut self, array: &ArrayRef, zone_map: &ZoneMap, out: &mut Vec<u8>) -> Encoding {
-        if zone_map.exact && zone_map.min == zone_map.max {
-            return encode_constant(array, out);
-        }
-        let scaled = match array.data_type() {
-            DataType::Float32 => scaled::keys_of::<Float32Type>(array.as_primitive(), &mut self.keys),
-            DataType::Float64 => scaled::keys_of::<Float64Type>(array.as_primitive(), &mut self.keys),
-            _ => None,
-        };
-        if let Some(exponent) = scaled {
-            return self.encode_scaled(exponent, array, out);
-        }
-        let encoding = match keys::keys_of(array, &mut self.keys) {
-            Some(plain_bits) => choose::for_keys(sample_keys(&self.keys, plain_bits)),
-            None => Encoding::Plain,
-        };
-        match encoding {
-            Encoding::Packed => bitpack::pack(&self.keys, out),
-            Encoding::Delta => delta::encode(&mut self.keys, out),
-            _ => plain::encode(array, out),
-        }
-        encoding
-    }
-
-    /// Appends floats of which the keys are at hand, scaled or as they are.
-    fn encode_scaled(&self, exponent: u8, array: &ArrayRef, out: &mut Vec<u8>) -> Encoding {
-        let plain_bits = 8 * array.data_type().primitive_width().unwrap_or(0) as u32;
-        let sample = choose::KeySample { delta_bits: plain_bits, ..sample_keys(&self.keys, plain_bits) };
-        if choose::for_keys(sample) == Encoding::Packed {
-            scaled::encode(exponent, &self.keys, out);
-            return Encoding::Scaled;
-        }
-        plain::encode(array, out);
-        Encoding::Plain
-    }
-}
-
-/// Appends the first value that is not NULL, for all of them.
-fn encode_constant(array: &ArrayRef, out: &mut Vec<u8>) -> Encoding {
-    let first = array.nulls().map_or(Some(0), |nulls| nulls.valid_indices().next());
-    let first = first.expect("a chunk of NULLs alone has been told apart before");
-    array_codec::encode(&array.slice(first, 1), out);
-    Encoding::Constant
-}
-
-fn encode_texts<T: ByteViewType>(
-    ty: &LogicalType,
-    texts: &GenericByteViewArray<T>,
-    array: &ArrayRef,
-    out: &mut Vec<u8>,
-) -> (Encoding, ZoneMap) {
-    let Some(dictionary) = dictionary_that_pays(texts) else {
-        plain::encode(texts, out);
-        return (Encoding::Plain, ZoneMap::of(ty, array));
-    };
-    let zone_map = ZoneMap::of_distinct(ty, texts, dictionary.entries.iter().map(|row| *row as usize));
-    if dictionary.entries.len() == 1 {
-        return (encode_constant(array, out), zone_map);
-    }
-    dictionary.encode(texts, out);
-    (Encoding::Dictionary, zone_map)
-}
-
-/// Most entries of a dictionary: its views stay within a processor's caches.
-const DICTIONARY_ENTRIES_MAX: usize = 1 << 14;
-
-fn dictionary_that_pays<T: ByteViewType>(texts: &GenericByteViewArray<T>) -> Option<dictionary::Dictionary> {
-    let rows = texts.len();
-    let entries_max = (rows.div_ceil(4)).min(DICTIONARY_ENTRIES_MAX);
-    if rows > 2 * choose::TEXT_SAMPLE_ROWS {
-        let step = rows / choose::TEXT_SAMPLE_ROWS;
-        let sampled = (0..choose::TEXT_SAMPLE_ROWS).map(|i| i * step);
-        let sample = dictionary::Dictionary::build(texts, sampled, choose::TEXT_SAMPLE_ROWS)?;
-        let sample = choose::TextSample { rows: choose::TEXT_SAMPLE_ROWS, distinct: sample.entries.len() };
-        if choose::for_texts(sample) != Encoding::Dictionary {
-            return None;
-        }
-    }
-    dictionary::Dictionary::build(texts, 0..rows, entries_max)
-}
-
-fn sample_keys(keys: &[u64], plain_bits: u32) -> choose::KeySample {
-    let blocks = keys.len().div_ceil(bitpack::BLOCK_KEYS);
-    let step = blocks.div_ceil(choose::KEY_SAMPLE_BLOCKS);
-    let (mut packed_bits, mut delta_bits, mut looked_at) = (0, 0, 0);
-    let mut scratch = [0; bitpack::BLOCK_KEYS];
-    for block in keys.chunks(bitpack::BLOCK_KEYS).step_by(step) {
-        let differences = &mut scratch[..block.len()];
-        differences.copy_from_slice(block);
-        delta::differences(differences);
-        let ((min, max), (least, most)) = (bitpack::range(block), bitpack::range(differences));
-        packed_bits += bitpack::width(min, max);
-        delta_bits += bitpack::width(least, most);
-        looked_at += 1;
-    }
-    choose::KeySample { plain_bits, packed_bits: packed_bits / looked_at, delta_bits: delta_bits / looked_at }
 }
 
 /// Reads the body of a chunk of `rows` values of `ty`. `file` and `offset` (of the body) are for messages.
@@ -303,10 +194,12 @@ impl Opened {
         };
         let offset = offset + reader.position() as u64;
         let values = body.slice(reader.position());
-        let values = match form.compression {
-            Compression::None => values,
-            Compression::Lz4 => compress::grow(&values, form.value_bytes, file, offset)?,
-        };
+        // Whatever has children is not compressed: else a few bytes could grow at every level.
+        if form.compression != Compression::None && !matches!(form.encoding, Encoding::Plain | Encoding::Nested) {
+            let found = format_args!("{:?}, {:?}", form.encoding, form.compression);
+            return Err(reader.corrupt("an encoding that may be compressed", found));
+        }
+        let values = compress::grow(form.compression, &values, form.value_bytes, file, offset)?;
         if values.len() as u64 != form.value_bytes {
             let reader = ByteReader::new(file, offset, &values);
             return Err(reader.corrupt(format_args!("{} bytes of values", form.value_bytes), values.len()));
@@ -366,8 +259,20 @@ fn decode_values(
         Encoding::Scaled if data_type == DataType::Float32 => scaled::decode::<Float32Type>(rows, nulls, reader),
         Encoding::Scaled if data_type == DataType::Float64 => scaled::decode::<Float64Type>(rows, nulls, reader),
         Encoding::Dictionary if text || data_type == DataType::BinaryView => {
-            dictionary::decode(rows, nulls, text, values, reader)
+            dictionary::decode(ty, rows, nulls, values, reader)
         }
+        Encoding::Symbols if text || data_type == DataType::BinaryView => symbols::decode(rows, nulls, text, reader),
+        Encoding::Uuid if text || data_type == DataType::BinaryView => uuid::decode(rows, nulls, text, reader),
+        Encoding::RunLength if keys::has_keys(&data_type) => {
+            let array = keys::array_of(data_type, rows, nulls, |each| runs::decode(rows, &mut reader, each))?;
+            reader.finish().map(|()| array)
+        }
+        Encoding::Stepped if keys::has_keys(&data_type) => {
+            let array = keys::array_of(data_type, rows, nulls, |each| stepped::decode(rows, &mut reader, each))?;
+            reader.finish().map(|()| array)
+        }
+        Encoding::Sparse if !nested => sparse::decode(ty, rows, nulls, values, reader),
+        Encoding::Columns if nested => nested::decode(ty, rows, nulls, values, reader),
         Encoding::Nested if nested => {
             let array = array_codec::decode(ty, rows, &mut reader)?;
             if array.null_count() != form.null_count {

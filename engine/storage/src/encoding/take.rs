@@ -4,8 +4,10 @@
 //! |---|---|
 //! | constant, plain numbers | nothing |
 //! | packed, scaled | the keys asked for, or their blocks if they are many |
+//! | run-length, stepped | the runs; otherwise as the keys within |
+//! | symbols, UUID | lengths of all values, those asked for |
 //! | delta | all up to the last key asked for |
-//! | dictionary | lengths of the entries, codes of the rows asked for |
+//! | dictionary | the entries, codes of the rows asked for |
 //! | plain text and bytes | lengths of all values, bytes of those asked for |
 //! | any other | everything |
 //!
@@ -23,7 +25,10 @@ use arrow_schema::DataType;
 
 use std::sync::Arc;
 
-use super::{ChunkForm, Encoding, Opened, bitpack, decode_constant, delta, dictionary, keys, plain, scaled};
+use super::{
+    ChunkForm, Encoding, Opened, bitpack, decode_constant, delta, dictionary, keys, plain, runs, scaled, stepped,
+    symbols, uuid,
+};
 use crate::error::Result;
 use crate::frame::ByteReader;
 use crate::logical_type::LogicalType;
@@ -53,10 +58,12 @@ pub(crate) fn take(
     let data_type = ty.arrow();
     let direct = match form.encoding {
         Encoding::Constant => !matches!(ty, LogicalType::List(_) | LogicalType::Struct(_)),
-        Encoding::Packed | Encoding::Delta => keys::has_keys(&data_type),
+        Encoding::Packed | Encoding::Delta | Encoding::RunLength | Encoding::Stepped => keys::has_keys(&data_type),
         Encoding::Scaled => matches!(data_type, DataType::Float32 | DataType::Float64),
-        Encoding::Dictionary | Encoding::Plain => matches!(data_type, DataType::Utf8View | DataType::BinaryView),
-        Encoding::Nested => false,
+        Encoding::Dictionary | Encoding::Plain | Encoding::Symbols | Encoding::Uuid => {
+            matches!(data_type, DataType::Utf8View | DataType::BinaryView)
+        }
+        Encoding::Nested | Encoding::Sparse | Encoding::Columns => false,
     };
     match direct {
         true => {
@@ -81,9 +88,11 @@ fn take_direct(
     let text = data_type == DataType::Utf8View;
     match (encoding, &data_type) {
         (Encoding::Constant, _) => decode_constant(ty, positions.len(), nulls, reader),
-        (Encoding::Packed | Encoding::Delta, _) => {
+        (Encoding::Packed | Encoding::Delta | Encoding::RunLength | Encoding::Stepped, _) => {
             let taken = match encoding {
                 Encoding::Packed => bitpack::unpack_at(rows, positions, &mut reader)?,
+                Encoding::RunLength => runs::decode_at(rows, positions, &mut reader)?,
+                Encoding::Stepped => stepped::decode_at(rows, positions, &mut reader)?,
                 _ => delta::decode_at(rows, positions, &mut reader)?,
             };
             reader.finish()?;
@@ -94,7 +103,9 @@ fn take_direct(
         }
         (Encoding::Scaled, DataType::Float32) => scaled::take::<Float32Type>(rows, positions, nulls, reader),
         (Encoding::Scaled, _) => scaled::take::<Float64Type>(rows, positions, nulls, reader),
-        (Encoding::Dictionary, _) => dictionary::take(rows, positions, nulls, text, &opened.values, reader),
+        (Encoding::Dictionary, _) => dictionary::take(ty, rows, positions, nulls, &opened.values, reader),
+        (Encoding::Symbols, _) => symbols::take(rows, positions, nulls, text, reader),
+        (Encoding::Uuid, _) => uuid::take(rows, positions, nulls, text, reader),
         _ => plain::take_bytes(rows, positions, nulls, text, &opened.values, reader),
     }
 }

@@ -248,7 +248,7 @@ fn a_full_disk_stops_a_flush_cleanly() {
     let room = 1 << 30;
     disk.set_capacity(Some(room));
     let taken = room - disk.free_bytes().unwrap();
-    disk.set_capacity(Some(taken + 9_000));
+    disk.set_capacity(Some(taken + 2_000));
     for _ in 0..5 {
         assert_eq!(engine.flush().unwrap_err().kind(), ErrorKind::Exhausted);
         assert_eq!(disk.list("segments").unwrap(), [""; 0]);

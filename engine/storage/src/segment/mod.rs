@@ -23,7 +23,7 @@ use crate::frame::FileHeader;
 use crate::ids::SnapshotId;
 
 /// First bytes of a segment.
-pub(crate) const HEADER: FileHeader = FileHeader { magic: *b"\x93SLTseg\n", version: 1 };
+pub(crate) const HEADER: FileHeader = FileHeader { magic: *b"\x93SLTseg\n", version: 2 };
 
 /// Most rows of a row group that a reader takes; it bounds what one chunk can make it allocate.
 pub(crate) const ROW_GROUP_ROWS_MAX: usize = 1 << 20;
