@@ -142,6 +142,23 @@ async fn an_append_makes_its_table_and_sql_reads_it() {
 }
 
 #[tokio::test]
+async fn the_list_of_snapshots_says_who_sent_what() {
+    // Proves that the tags of a stream request and the sender of every kind of write are kept with its commit.
+    let server = Harness::new();
+    server.sql("CREATE TABLE LAKE.bronze.events (id BIGINT)").await;
+    let path = "/v2/stream?table=bronze.events&tags=%7B%22source%22%3A%22x%22%2C%22n%22%3A1%7D";
+    assert_eq!(server.post(path, r#"[{"id":1}]"#).await.status, StatusCode::OK);
+    server.append("t", r#"{"a":1}"#).await;
+    let alice = format!("Basic {}", base64::engine::general_purpose::STANDARD.encode("alice:secret"));
+    let insert = json!({ "statement": "INSERT INTO bronze.events VALUES (2)" }).to_string();
+    server.send(Method::POST, "/query", &[("authorization", &alice)], insert).await;
+    let sql = "SELECT author, commit_extra_info FROM LAKE.snapshots() ORDER BY snapshot_id DESC LIMIT 3";
+    let key = "key:configured-0";
+    let tags = json!({ "source": "x", "n": 1 });
+    assert_eq!(server.sql(sql).await[2..], [json!(["user:alice", null]), json!([key, null]), json!([key, tags])]);
+}
+
+#[tokio::test]
 async fn a_bad_append_is_told_in_its_four_keys_and_writes_nothing() {
     // Proves status and code of each outcome of the contract, and all or nothing.
     let server = Harness::new();

@@ -6,14 +6,16 @@
 //! 2. Every construct is parsed from tokens; SQL text is never rewritten.
 
 use std::any::TypeId;
+use std::collections::HashSet;
 
-use datafusion::sql::sqlparser::ast::{Query, Statement};
+use datafusion::sql::sqlparser::ast::{Insert, Query, Statement};
 use datafusion::sql::sqlparser::dialect::{Dialect, DuckDbDialect};
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
 
 use crate::QueryError;
+use crate::by_name;
 use crate::error::{Result, from_parser};
 use crate::merge_syntax::{self, Merge};
 
@@ -30,6 +32,8 @@ const SQL_BYTES_MAX: usize = 64 << 20;
 pub(crate) enum Parsed {
     /// What the parser crate knows.
     Plain(Box<Statement>),
+    /// An INSERT whose source's columns go by their names.
+    InsertByName(Box<Insert>),
     /// DuckDB's `MERGE`, of which it knows only a part.
     Merge(Box<Merge>),
 }
@@ -107,12 +111,13 @@ pub(crate) fn parse(sql: &str) -> Result<Vec<Parsed>> {
         return Err(QueryError::parser(format_args!("statement longer than {SQL_BYTES_MAX} bytes")));
     }
     let dialect = LakeDialect { duckdb: DuckDbDialect {} };
-    let tokens = Tokenizer::new(&dialect, sql)
+    let mut tokens = Tokenizer::new(&dialect, sql)
         .tokenize_with_location()
         .map_err(|error| from_parser(&ParserError::TokenizerError(error.to_string())))?;
     check_chains(&tokens)?;
+    let by_name = by_name::take(&mut tokens);
     let parser = Parser::new(&dialect).with_recursion_limit(NESTING_MAX).with_tokens_with_locations(tokens);
-    let statements = statements(parser).map_err(|error| from_parser(&error))?;
+    let statements = statements(parser, &by_name).map_err(|error| from_parser(&error))?;
     if statements.is_empty() {
         return Err(QueryError::parser("there is no statement"));
     }
@@ -120,7 +125,7 @@ pub(crate) fn parse(sql: &str) -> Result<Vec<Parsed>> {
 }
 
 /// Everything up to the end, statements separated by at least one semicolon.
-fn statements(mut parser: Parser<'_>) -> Result<Vec<Parsed>, ParserError> {
+fn statements(mut parser: Parser<'_>, by_name: &HashSet<usize>) -> Result<Vec<Parsed>, ParserError> {
     let mut statements = Vec::new();
     loop {
         let mut separated = statements.is_empty();
@@ -136,7 +141,12 @@ fn statements(mut parser: Parser<'_>) -> Result<Vec<Parsed>, ParserError> {
         statements.push(if parser.parse_keyword(Keyword::MERGE) {
             Parsed::Merge(Box::new(merge_syntax::parse(&mut parser)?))
         } else {
-            Parsed::Plain(Box::new(parser.parse_statement()?))
+            match parser.parse_statement()? {
+                Statement::Insert(insert) if by_name.contains(&statements.len()) => {
+                    Parsed::InsertByName(Box::new(insert))
+                }
+                statement => Parsed::Plain(Box::new(statement)),
+            }
         });
     }
 }

@@ -21,6 +21,7 @@ use futures::{Stream, StreamExt};
 use siltstone_storage::{Engine, TableName};
 
 mod access_plan;
+mod by_name;
 mod cast;
 mod catalog;
 mod constant;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use datafusion::arrow::array::{Int64Array, RecordBatch};
 use datafusion::arrow::datatypes::{DataType, Field, Schema};
 use datafusion::sql::sqlparser::ast::{
-    DescribeAlias, Expr, ObjectName, Set, SetExpr, Statement, Use, Value, ValueWithSpan,
+    DescribeAlias, Expr, ObjectName, Query, Set, SetExpr, Statement, Use, Value, ValueWithSpan,
 };
 use futures::StreamExt;
 use siltstone_storage::folded_name;
@@ -19,19 +19,26 @@ use crate::dml::Dml;
 use crate::error::Result;
 use crate::names::{Defaults, parts};
 use crate::session::{Session, output};
-use crate::{Output, OutputKind, QueryError};
+use crate::{Output, OutputKind, QueryError, syntax};
 
 /// Runs one statement.
 pub(crate) async fn run(session: &mut Session, statement: Parsed) -> Result<Output> {
     let statement = match statement {
         Parsed::Plain(statement) => *statement,
         Parsed::Merge(merge) => return crate::dml::run(session, &Dml::Merge(merge)).await,
+        Parsed::InsertByName(insert) => {
+            let dml = Dml::Insert { insert, by_name: true, with: None };
+            return crate::dml::run(session, &dml).await;
+        }
     };
     match statement {
-        Statement::Query(query) => {
-            check_is_query(&query.body)?;
-            select(session, Statement::Query(query)).await
-        }
+        Statement::Query(query) => match dml_of(*query)? {
+            Ok(dml) => crate::dml::run(session, &dml).await,
+            Err(query) => {
+                check_is_query(&query.body)?;
+                select(session, Statement::Query(query)).await
+            }
+        },
         Statement::Explain { describe_alias, statement, analyze, .. } if describe_alias != DescribeAlias::Explain => {
             if analyze {
                 return Err(QueryError::parser("DESCRIBE takes no ANALYZE"));
@@ -52,10 +59,11 @@ pub(crate) async fn run(session: &mut Session, statement: Parsed) -> Result<Outp
         Statement::ShowVariable { variable } => crate::show::variable(session, &variable),
         Statement::Set(set) => set_variable(session, set),
         Statement::Use(name) => use_schema(session, name),
-        Statement::Insert(insert) => crate::dml::run(session, &Dml::Insert(Box::new(insert))).await,
-        Statement::Delete(delete) => crate::dml::run(session, &Dml::Delete(Box::new(delete))).await,
+        Statement::Insert(_) | Statement::Delete(_) | Statement::Update(_) => {
+            let dml = Dml::of(statement, None)?;
+            crate::dml::run(session, &dml).await
+        }
         Statement::Truncate(truncate) => crate::dml::run(session, &Dml::Truncate(Box::new(truncate))).await,
-        Statement::Update(update) => crate::dml::run(session, &Dml::Update(Box::new(update))).await,
         Statement::StartTransaction { .. } => crate::transaction::begin(session, &statement),
         Statement::Commit { .. } => crate::transaction::commit(session, &statement).await,
         Statement::Rollback { .. } => crate::transaction::roll_back(session, &statement),
@@ -72,6 +80,22 @@ pub(crate) async fn run(session: &mut Session, statement: Parsed) -> Result<Outp
 async fn select(session: &Session, statement: Statement) -> Result<Output> {
     let planned = session.plan(session.snapshot(), statement).await?;
     output(planned)
+}
+
+/// `WITH … INSERT`, `WITH … UPDATE` and `WITH … DELETE` are parsed as queries; other queries come back.
+fn dml_of(mut query: Query) -> Result<Result<Dml, Box<Query>>> {
+    let holds_dml = matches!(*query.body, SetExpr::Insert(_) | SetExpr::Update(_) | SetExpr::Delete(_));
+    if !holds_dml || query.with.is_none() {
+        return Ok(Err(Box::new(query)));
+    }
+    let with = query.with.take();
+    if query != syntax::bare_query(query.body.clone()) {
+        return Err(unsupported(&Statement::Query(Box::new(query)), "this form of "));
+    }
+    match *query.body {
+        SetExpr::Insert(inner) | SetExpr::Update(inner) | SetExpr::Delete(inner) => Dml::of(inner, with).map(Ok),
+        _ => Err(QueryError::internal("a query without its statement")),
+    }
 }
 
 /// A query may syntactically hold an INSERT or UPDATE, and a SELECT an INTO.

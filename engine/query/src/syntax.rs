@@ -37,9 +37,14 @@ pub(crate) fn select(projection: Vec<SelectItem>, from: Vec<TableWithJoins>, sel
 
 /// A query that is one SELECT.
 pub(crate) fn query(select: Select) -> Query {
+    bare_query(Box::new(SetExpr::Select(Box::new(select))))
+}
+
+/// A query that is nothing but its body.
+pub(crate) fn bare_query(body: Box<SetExpr>) -> Query {
     Query {
         with: None,
-        body: Box::new(SetExpr::Select(Box::new(select))),
+        body,
         order_by: None,
         limit_clause: None,
         fetch: None,

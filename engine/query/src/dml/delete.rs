@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use datafusion::sql::sqlparser::ast::{Delete, FromTable, Statement, TableFactor, Truncate};
+use datafusion::sql::sqlparser::ast::{Delete, FromTable, Query, Statement, TableFactor, Truncate, With};
 use futures::StreamExt;
 use siltstone_storage::{Change, RowSet, Snapshot};
 
@@ -13,7 +13,12 @@ use crate::error::Result;
 use crate::session::Session;
 use crate::syntax;
 
-pub(super) async fn plan(session: &Session, snapshot: Snapshot, delete: &Delete) -> Result<RowChanges> {
+pub(super) async fn plan(
+    session: &Session,
+    snapshot: Snapshot,
+    delete: &Delete,
+    with: Option<&With>,
+) -> Result<RowChanges> {
     let target = Target::of(session, &snapshot, table(delete)?)?;
     if delete.selection.is_none() && delete.using.is_none() {
         let rows = all_rows(&target.rows);
@@ -22,7 +27,8 @@ pub(super) async fn plan(session: &Session, snapshot: Snapshot, delete: &Delete)
     let mut from = vec![syntax::alone(target.factor.clone())];
     from.extend(delete.using.iter().flatten().cloned());
     let select = syntax::select(vec![target.address()], from, delete.selection.clone());
-    let planned = session.plan(snapshot, Statement::Query(Box::new(syntax::query(select)))).await?;
+    let query = Query { with: with.cloned(), ..syntax::query(select) };
+    let planned = session.plan(snapshot, Statement::Query(Box::new(query))).await?;
     let mut picked = Picked::new(&target.rows);
     let mut stream = planned.execute()?;
     while let Some(batch) = stream.next().await {

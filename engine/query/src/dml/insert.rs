@@ -14,14 +14,17 @@ use crate::names::{parts, stored_table};
 use crate::session::{PlannedQuery, Session};
 use crate::statement::check_is_query;
 
-pub(super) async fn plan(session: &Session, snapshot: Snapshot, insert: &Insert) -> Result<RowChanges> {
+pub(super) async fn plan(session: &Session, snapshot: Snapshot, insert: &Insert, by_name: bool) -> Result<RowChanges> {
     check_supported(insert)?;
     let TableObject::TableName(name) = &insert.table else {
         return Err(QueryError::not_implemented("INSERT takes the name of a table"));
     };
     let table = Arc::clone(stored_table(snapshot.catalog(), &session.defaults, name)?);
     session.check_writable(&table.name.database)?;
-    let columns = target_columns(&table, insert)?;
+    let columns = match (&insert.source, by_name) {
+        (Some(source), true) => named_columns(session, &snapshot, &table, insert, source).await?,
+        _ => target_columns(&table, insert)?,
+    };
     let on_conflict = OnConflict::of(&table, &columns, insert)?;
     if let OnConflict::General(merge) = on_conflict {
         return merge::plan(session, snapshot, &merge).await;
@@ -57,6 +60,21 @@ fn check_supported(insert: &Insert) -> Result<()> {
 async fn plan_source(session: &Session, snapshot: Snapshot, source: &Query) -> Result<PlannedQuery> {
     check_is_query(&source.body)?;
     session.plan(snapshot, Statement::Query(Box::new(source.clone()))).await
+}
+
+/// The columns that are called as the source's are, in its order.
+async fn named_columns(
+    session: &Session,
+    snapshot: &Snapshot,
+    table: &Table,
+    insert: &Insert,
+    source: &Query,
+) -> Result<Vec<Column>> {
+    if !insert.columns.is_empty() {
+        return Err(QueryError::binder("INSERT BY NAME takes no list of columns"));
+    }
+    let planned = plan_source(session, snapshot.clone(), source).await?;
+    assignments::of_names(table, planned.schema.fields().iter().map(|field| field.name().as_str()))
 }
 
 /// The columns that the source's columns go to, in order; none for DEFAULT VALUES.

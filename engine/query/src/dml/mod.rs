@@ -8,18 +8,19 @@
 //! 2. When what it read changed while it ran, the statement is planned again from the start, on what is there now.
 //! 3. A row is changed at most once by a statement, however many rows it was joined with.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use datafusion::arrow::array::ArrayRef;
 use datafusion::arrow::util::display::array_value_to_string;
-use datafusion::sql::sqlparser::ast::{Delete, Insert, Truncate, Update};
+use datafusion::sql::sqlparser::ast::{Delete, Insert, Query, SetExpr, Statement, Truncate, Update, With};
 use siltstone_storage::{Batch, Change, ErrorKind, RowCounts, Snapshot, Table};
 
 use crate::error::Result;
 use crate::merge_syntax::Merge;
 use crate::session::Session;
 use crate::statement::changed;
-use crate::{Output, QueryError};
+use crate::{Output, QueryError, syntax};
 
 mod assignments;
 mod delete;
@@ -36,11 +37,28 @@ pub(crate) const ATTEMPTS_MAX: usize = 10;
 /// A statement that changes rows.
 #[derive(Clone, Debug)]
 pub(crate) enum Dml {
-    Insert(Box<Insert>),
-    Delete(Box<Delete>),
+    Insert {
+        insert: Box<Insert>,
+        /// Whether the source's columns go by their names, not by their order.
+        by_name: bool,
+        with: Option<With>,
+    },
+    Delete(Box<Delete>, Option<With>),
     Truncate(Box<Truncate>),
-    Update(Box<Update>),
+    Update(Box<Update>, Option<With>),
     Merge(Box<Merge>),
+}
+
+impl Dml {
+    /// An INSERT, DELETE or UPDATE, with what stands before it.
+    pub(crate) fn of(statement: Statement, with: Option<With>) -> Result<Self> {
+        match statement {
+            Statement::Insert(insert) => Ok(Self::Insert { insert: Box::new(insert), by_name: false, with }),
+            Statement::Delete(delete) => Ok(Self::Delete(Box::new(delete), with)),
+            Statement::Update(update) => Ok(Self::Update(Box::new(update), with)),
+            other => Err(QueryError::internal(format_args!("no change of rows: {other}"))),
+        }
+    }
 }
 
 /// What a statement comes to on one snapshot.
@@ -97,7 +115,7 @@ pub(crate) async fn run(session: &mut Session, statement: &Dml) -> Result<Output
 fn merges(statement: &Dml) -> bool {
     match statement {
         Dml::Merge(_) => true,
-        Dml::Insert(insert) => insert.on.is_some(),
+        Dml::Insert { insert, .. } => insert.on.is_some(),
         _ => false,
     }
 }
@@ -108,12 +126,29 @@ fn is_duplicate(error: &siltstone_storage::Error) -> bool {
 
 async fn plan(session: &Session, snapshot: Snapshot, statement: &Dml) -> Result<RowChanges> {
     match statement {
-        Dml::Insert(insert) => insert::plan(session, snapshot, insert).await,
-        Dml::Delete(delete) => delete::plan(session, snapshot, delete).await,
+        Dml::Insert { insert, by_name, with } => {
+            let insert = with_ctes(insert, with.as_ref());
+            insert::plan(session, snapshot, &insert, *by_name).await
+        }
+        Dml::Delete(delete, with) => delete::plan(session, snapshot, delete, with.as_ref()).await,
         Dml::Truncate(truncate) => delete::plan_truncate(session, &snapshot, truncate),
-        Dml::Update(update) => update::plan(session, snapshot, update).await,
+        Dml::Update(update, with) => update::plan(session, snapshot, update, with.as_ref()).await,
         Dml::Merge(merge) => merge::plan(session, snapshot, merge).await,
     }
+}
+
+/// An INSERT whose source has the common table expressions that stood before it.
+fn with_ctes<'a>(insert: &'a Insert, with: Option<&With>) -> Cow<'a, Insert> {
+    let Some(with) = with else {
+        return Cow::Borrowed(insert);
+    };
+    let mut insert = insert.clone();
+    insert.source = insert.source.map(|source| {
+        // In parentheses if it has a WITH of its own.
+        let query = if source.with.is_some() { syntax::bare_query(Box::new(SetExpr::Query(source))) } else { *source };
+        Box::new(Query { with: Some(with.clone()), ..query })
+    });
+    Cow::Owned(insert)
 }
 
 impl Count {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::compute::filter_record_batch;
-use datafusion::sql::sqlparser::ast::{Statement, Update, UpdateTableFromKind};
+use datafusion::sql::sqlparser::ast::{Query, Statement, Update, UpdateTableFromKind, With};
 use futures::StreamExt;
 use siltstone_storage::{Change, Snapshot};
 
@@ -17,7 +17,12 @@ use crate::error::Result;
 use crate::session::Session;
 use crate::syntax;
 
-pub(super) async fn plan(session: &Session, snapshot: Snapshot, update: &Update) -> Result<RowChanges> {
+pub(super) async fn plan(
+    session: &Session,
+    snapshot: Snapshot,
+    update: &Update,
+    with: Option<&With>,
+) -> Result<RowChanges> {
     check_supported(update)?;
     let target = Target::of(session, &snapshot, &update.table.relation)?;
     let assigned = assignments::of_set(&target.table, &target.alias, &update.assignments)?;
@@ -29,7 +34,8 @@ pub(super) async fn plan(session: &Session, snapshot: Snapshot, update: &Update)
         from.extend(others.iter().cloned());
     }
     let select = syntax::select(items, from, update.selection.clone());
-    let planned = session.plan(snapshot, Statement::Query(Box::new(syntax::query(select)))).await?;
+    let query = Query { with: with.cloned(), ..syntax::query(select) };
+    let planned = session.plan(snapshot, Statement::Query(Box::new(query))).await?;
     let mut picked = Picked::new(&target.rows);
     let mut rows = Rows::new(columns, &planned)?;
     let mut stream = planned.execute()?;

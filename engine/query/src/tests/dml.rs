@@ -113,6 +113,39 @@ async fn update_keeps_every_type() {
 }
 
 #[tokio::test]
+async fn common_table_expressions_may_stand_before_changes() {
+    // Of INSERT, UPDATE and DELETE, beside a WITH of the source itself.
+    let lake = filled().await;
+    assert_eq!(lake.rows("WITH x AS (SELECT 6 AS a) INSERT INTO t (id) SELECT a FROM x").await, ["1"]);
+    let sql = "WITH x AS (SELECT 7 AS a) INSERT INTO t (id) WITH y AS (SELECT a + 1 AS b FROM x) SELECT b FROM y";
+    assert_eq!(lake.rows(sql).await, ["1"]);
+    let sql = "WITH x AS (SELECT 8 AS a) UPDATE t SET v = 80 WHERE id IN (SELECT a FROM x)";
+    assert_eq!(lake.rows(sql).await, ["1"]);
+    assert_eq!(lake.rows("WITH x AS (SELECT max(v) AS top FROM t) DELETE FROM t USING x WHERE v < x.top").await, ["4"]);
+    assert_eq!(all(&lake).await, ["5|NULL|e", "6|NULL|NULL", "8|80|NULL"]);
+}
+
+#[tokio::test]
+async fn insert_by_name_takes_the_columns_of_those_names() {
+    // In any order and case, the others at their default; by position where that is said; each statement for itself.
+    let lake = filled().await;
+    lake.run(
+        "TRUNCATE t; INSERT INTO t BY NAME SELECT 'x' AS Tag, 1 AS ID; INSERT INTO t BY POSITION SELECT 2, 3, 'y'",
+    )
+    .await;
+    lake.run("INSERT INTO LAKE.main.t BY NAME (SELECT 4 AS v)").await;
+    assert_eq!(all(&lake).await, ["1|NULL|x", "2|3|y", "NULL|4|NULL"]);
+    for (sql, message) in [
+        ("INSERT INTO t BY NAME SELECT 1 AS nope", "does not have a column with name \"nope\""),
+        ("INSERT INTO t BY NAME SELECT 1 AS id, 2 AS ID", "Duplicate column name"),
+        ("INSERT INTO t (id) BY NAME SELECT 1 AS id", "Parser Error"),
+    ] {
+        let error = lake.error(sql).await;
+        assert!(error.message.contains(message), "{sql}: {error}");
+    }
+}
+
+#[tokio::test]
 async fn a_primary_key_holds_through_updates() {
     // Keys may trade places within one statement, but not collide.
     let lake = Lake::new();

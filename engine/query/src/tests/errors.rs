@@ -52,7 +52,7 @@ async fn statements_outside_the_list_never_run() {
         "CREATE TEMPORARY TABLE u (a INTEGER)",
         "EXPLAIN INSERT INTO t VALUES (1)",
         "SELECT 1 INTO u",
-        "WITH x AS (SELECT 1) INSERT INTO t SELECT * FROM x",
+        "WITH x AS (SELECT 1) (INSERT INTO t SELECT * FROM x) LIMIT 1",
         "INSERT INTO t VALUES (1) RETURNING a",
         "ATTACH 'x.db' AS x",
         "INSTALL httpfs",
