@@ -266,6 +266,12 @@ impl VisitorMut for Found {
 
     fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<QueryError> {
         let request = match Request::of(factor) {
+            Ok(Some(Request::Version(expr))) if is_plain_number(&expr) => {
+                if let TableFactor::Table { version, .. } = factor {
+                    *version = Some(TableVersion::VersionAsOf(expr));
+                }
+                return ControlFlow::Continue(());
+            }
             Ok(Some(request)) => request,
             Ok(None) => return ControlFlow::Continue(()),
             Err(error) => return ControlFlow::Break(error),
@@ -278,6 +284,14 @@ impl VisitorMut for Found {
         self.requests.push(request);
         ControlFlow::Continue(())
     }
+}
+
+/// What needs no evaluation.
+fn is_plain_number(expr: &Expr) -> bool {
+    let Expr::Value(ValueWithSpan { value: Value::Number(digits, _), .. }) = expr else {
+        return false;
+    };
+    digits.parse::<u64>().is_ok()
 }
 
 /// Second walk: puts what it became in the place of each number.

@@ -29,7 +29,8 @@ pub(super) async fn plan(session: &Session, snapshot: Snapshot, insert: &Insert,
     if let OnConflict::General(merge) = on_conflict {
         return merge::plan(session, snapshot, &merge).await;
     }
-    let target = RowTarget::new(table.id, table.schema(), columns);
+    let together = !matches!(on_conflict, OnConflict::Refuse);
+    let target = RowTarget { together, ..RowTarget::new(table.id, table.schema(), columns) };
     let batches = match &insert.source {
         Some(source) => {
             let planned = plan_source(session, snapshot, source).await?;

@@ -31,12 +31,14 @@ pub(crate) struct RowTarget {
     pub(crate) columns: Vec<Column>,
     /// Columns whose values come from the table itself and need no cast.
     pub(crate) unchanged: Vec<ColumnId>,
+    /// Whether all rows go into one batch: what repeats a key is looked for within a batch.
+    pub(crate) together: bool,
 }
 
 impl RowTarget {
     /// New rows with these columns.
     pub(crate) fn new(id: TableId, schema: &Arc<TableSchema>, columns: Vec<Column>) -> Self {
-        Self { id, schema: Arc::clone(schema), columns, unchanged: Vec::new() }
+        Self { id, schema: Arc::clone(schema), columns, unchanged: Vec::new(), together: false }
     }
 
     /// Runs the query and turns its rows into batches.
@@ -81,9 +83,9 @@ impl RowTarget {
             .collect()
     }
 
-    /// Rows of one batch: keys are compared within a batch, so those of a table with a key stay together.
+    /// Most rows of one batch.
     fn batch_rows(&self) -> usize {
-        if self.schema.primary_key().is_empty() { BATCH_ROWS } else { Batch::ROWS_MAX }
+        if self.together { Batch::ROWS_MAX } else { BATCH_ROWS }
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod changes;
 mod dml;
+mod dml_model;
 mod errors;
 mod keys;
 mod literals;
