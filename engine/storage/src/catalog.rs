@@ -13,7 +13,7 @@ use std::sync::Arc;
 use crate::commit::{Batch, Change, Merge};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{SnapshotId, TableId};
-use crate::schema::{TableSchema, check_name, folded_name};
+use crate::schema::{Column, TableSchema, check_name, folded_name};
 
 /// Full name of a table, as spelled.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -64,6 +64,13 @@ impl Table {
     /// The columns as of a snapshot; `None` before the table was created.
     pub fn schema_at(&self, snapshot: SnapshotId) -> Option<&Arc<TableSchema>> {
         self.history.iter().rev().find(|(since, _)| *since <= snapshot).map(|(_, schema)| schema)
+    }
+
+    /// Every column that a snapshot from `horizon` on can show, as it was last, by id.
+    pub(crate) fn columns_since(&self, horizon: SnapshotId) -> Vec<&Column> {
+        let seen = self.history.partition_point(|(since, _)| *since <= horizon).saturating_sub(1);
+        let columns = self.history[seen..].iter().flat_map(|(_, schema)| schema.columns());
+        columns.map(|column| (column.id, column)).collect::<BTreeMap<_, _>>().into_values().collect()
     }
 
     pub(crate) fn history(&self) -> &[(SnapshotId, Arc<TableSchema>)] {

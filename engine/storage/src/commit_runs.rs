@@ -8,6 +8,8 @@
 
 use std::ops::Range;
 
+use arrow_buffer::BooleanBuffer;
+
 use crate::encoding::{bitpack, delta};
 use crate::error::Result;
 use crate::frame::{ByteReader, PutBytes};
@@ -88,6 +90,20 @@ impl CommitRuns {
             }
         }
         sliced
+    }
+
+    /// The runs of the rows that are set in `kept`, or of all; commits before `floor` count as that one.
+    ///
+    /// # Panics
+    /// If `kept` does not have a bit per row.
+    pub(crate) fn kept(&self, kept: Option<&BooleanBuffer>, floor: SnapshotId) -> Self {
+        assert!(kept.is_none_or(|kept| kept.len() == self.rows()), "each row is kept or not");
+        let mut runs = Self::default();
+        for (snapshot, rows) in self.iter() {
+            let count = kept.map_or(rows.len(), |kept| kept.slice(rows.start, rows.len()).count_set_bits());
+            runs.push(snapshot.max(floor), count);
+        }
+        runs
     }
 
     /// Number of rows.

@@ -1,20 +1,23 @@
 //! Engine: open, write, snapshot, flush, close. It wires the parts together and decides nothing.
 //!
-//! Lock order: flusher, then writer, then the published state.
+//! Lock order: compactor, then flusher, then writer, then the published state; what housekeeping wants and the list of opened segments are
+//! last, and nothing is locked under them.
 
+use std::collections::HashSet;
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc;
+use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 
 use parking_lot::{Condvar, Mutex, RwLock};
 
 use crate::commit::{Commit, CommitInfo, Committed};
 use crate::commit_codec;
+use crate::compaction::{self, Compactor};
 use crate::error::{Error, ErrorKind, Result};
 use crate::flush::{Flusher, flush};
-use crate::ids::TableId;
+use crate::ids::{SegmentId, TableId};
 use crate::io::latch::LatchDisk;
 use crate::io::{Disk, DiskLock};
 use crate::jobs;
@@ -24,7 +27,7 @@ use crate::options::Options;
 use crate::queue::CommitQueue;
 use crate::recovery::{Recovered, recover};
 use crate::snapshot::Snapshot;
-use crate::state::State;
+use crate::state::{LiveSegment, State};
 use crate::transaction::Transaction;
 use crate::write::{Pending, Writer};
 
@@ -38,6 +41,9 @@ pub(crate) struct Shared {
     pub(crate) counters: Counters,
     pub(crate) housekeeping: Housekeeping,
     pub(crate) spares: Arc<Spares>,
+    pub(crate) compactor: Compactor,
+    /// Every segment that was part of the database since it was opened and is still held by somebody.
+    opened: Mutex<Vec<Weak<LiveSegment>>>,
     pub(crate) key_secret: [u8; 16],
     pub(crate) current: RwLock<Arc<State>>,
     memory_bytes: AtomicUsize,
@@ -55,6 +61,8 @@ pub(crate) struct Housekeeping {
 #[derive(Default)]
 pub(crate) struct Wanted {
     pub(crate) flush: bool,
+    /// Segments changed since compaction last looked at them.
+    pub(crate) compact: bool,
     pub(crate) stop: bool,
     /// Why the last flush failed; cleared by one that succeeds.
     pub(crate) failure: Option<String>,
@@ -69,6 +77,26 @@ impl Shared {
     pub(crate) fn publish(&self, state: &State) {
         self.memory_bytes.store(state.memory_bytes(), Ordering::Relaxed);
         *self.current.write() = Arc::new(state.clone());
+    }
+
+    /// What readers see.
+    pub(crate) fn current(&self) -> Arc<State> {
+        Arc::clone(&self.current.read())
+    }
+
+    /// Notes segments that become part of the database.
+    pub(crate) fn opened<'a>(&self, segments: impl IntoIterator<Item = &'a Arc<LiveSegment>>) {
+        let mut opened = self.opened.lock();
+        opened.retain(|segment| segment.strong_count() > 0);
+        opened.extend(segments.into_iter().map(Arc::downgrade));
+    }
+
+    /// Bytes of segments that are not in a state any more and are only held by readers of earlier ones.
+    fn pinned_bytes(&self, state: &State) -> u64 {
+        let live: HashSet<SegmentId> =
+            state.rows.values().flat_map(|rows| &rows.segments).map(|live| live.entry.id).collect();
+        let opened: Vec<_> = self.opened.lock().iter().filter_map(Weak::upgrade).collect();
+        opened.iter().filter(|segment| !live.contains(&segment.entry.id)).map(|segment| segment.entry.bytes).sum()
     }
 
     pub(crate) fn next_table(&self) -> TableId {
@@ -92,13 +120,22 @@ impl Shared {
         if let Some(reason) = &outcome.failure {
             self.disk.latch(reason.as_str());
         }
+        let frees_space = outcome.drops_segments;
         self.counters.group_committed(&outcome, log_bytes);
         for answer in outcome.answers {
             answer.tell();
         }
-        if self.memory_bytes() as u64 >= self.options.flush_bytes || log_bytes >= self.options.flush_log_bytes {
+        let is_full =
+            self.memory_bytes() as u64 >= self.options.flush_bytes || log_bytes >= self.options.flush_log_bytes;
+        if is_full || frees_space {
             self.request_flush();
         }
+    }
+
+    pub(crate) fn request_compaction(&self) {
+        let mut wanted = self.housekeeping.wanted.lock();
+        wanted.compact = true;
+        self.housekeeping.changed.notify_all();
     }
 
     pub(crate) fn request_flush(&self) {
@@ -154,11 +191,15 @@ impl Engine {
             memory_bytes: AtomicUsize::new(writer.state.memory_bytes()),
             next_table: AtomicU64::new(next_table.0),
             key_secret: flusher.manifest.key_secret,
+            compactor: Compactor::new(&options),
+            opened: Mutex::default(),
             writer: Mutex::new(writer),
             flusher: Mutex::new(flusher),
             options,
             _lock: lock,
         });
+        shared.opened(shared.current().rows.values().flat_map(|rows| &rows.segments));
+        shared.housekeeping.wanted.lock().compact = true;
         if shared.memory_bytes() as u64 >= shared.options.flush_bytes {
             shared.request_flush();
         }
@@ -221,6 +262,16 @@ impl Engine {
         flush(self.shared())
     }
 
+    /// Does one step of compaction, the one that writes least: merges segments of one table, or leaves out rows that only snapshots older than
+    /// [`Options::retention_ms`] show. `false`: there is nothing to do. Blocks. The engine's own threads do the same, unless it has none.
+    ///
+    /// # Errors
+    /// `Exhausted` when the disk is full, `Corrupt` for damaged segments: nothing changes then. `Latched` after a failed write.
+    pub fn compact(&self) -> Result<bool> {
+        self.shared().check_writable()?;
+        compaction::step(self.shared())
+    }
+
     /// Stops accepting commits, finishes the queued ones, stops the threads. Idempotent; snapshots stay readable.
     ///
     /// # Errors
@@ -255,6 +306,10 @@ impl Engine {
         let memory_rows = |rows: &crate::state::TableRows| rows.sealed.rows() + rows.active.rows();
         Metrics {
             memtable_bytes: state.memory_bytes() as u64,
+            live_bytes: state.rows.values().flat_map(|rows| &rows.segments).map(|live| live.bytes()).sum(),
+            pinned_bytes: shared.pinned_bytes(&state),
+            table_segments_max: user_rows().map(|rows| rows.segments.len() as u64).max().unwrap_or(0),
+            horizon: state.horizon.0,
             memtable_rows: user_rows().map(|rows| memory_rows(rows) as u64).sum(),
             segments: segments().count() as u64,
             segment_bytes: segments().map(|segment| segment.entry.bytes).sum(),
@@ -276,7 +331,7 @@ impl Engine {
         &self.shared().options
     }
 
-    fn shared(&self) -> &Arc<Shared> {
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.running.shared
     }
 }

@@ -8,7 +8,9 @@
 //! 4. With the manifest go all deletions up to its checkpoint, of rows in memory and in older segments: the log does not bring them back.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use arrow_array::ArrayRef;
 
@@ -27,7 +29,7 @@ use crate::memtable::{MemBatch, Memtable, Moved};
 use crate::schema::Column;
 use crate::segment::SegmentWriter;
 use crate::state::{LiveSegment, TableRows};
-use crate::sweep::sweep;
+use crate::sweep::{remove_written, sweep};
 use crate::write::Writer;
 
 /// The manifest that stands. There is one, behind a lock that also serialises flushes and the ends of compactions.
@@ -48,6 +50,7 @@ struct Sealed {
 /// One table of it.
 struct SealedTable {
     table: Arc<Table>,
+    horizon: SnapshotId,
     rows: Arc<TableRows>,
     keys: Vec<Key>,
 }
@@ -77,25 +80,29 @@ pub(crate) fn flush(shared: &Shared) -> Result<()> {
     manifest.segments.retain(|segment| there(segment.table));
     let published = write_tables(shared, &sealed, &mut manifest)
         .and_then(|written| store::publish(shared.disk.as_ref(), &manifest).map(|()| written));
+    let files = flusher.manifest.next_segment..manifest.next_segment;
     // Ids of files that may exist are not given again, whatever became of the files.
     flusher.manifest.next_segment = manifest.next_segment;
     let written = match published {
         Ok(written) => written,
-        Err(error) => return Err(abandon(shared, &flusher, error)),
+        Err(error) => return Err(abandon(shared, files, error)),
     };
     flusher.manifest = manifest;
     install(shared, &sealed, written)?;
     sweep(shared.disk.as_ref(), &flusher.manifest, &flusher.unfinished)?;
     shared.counters.flush_done();
+    drop(flusher);
+    shared.request_compaction();
     Ok(())
 }
 
 /// Gives back the space of a flush that found the disk full, or trying again would only fill it further. After any other failure
-/// nothing is touched: the new manifest may be the one that stands after a restart.
-fn abandon(shared: &Shared, standing: &Flusher, error: Error) -> Error {
+/// nothing is touched: the new manifest may be the one that stands after a restart. That is also why it removes the files of this attempt
+/// only: an earlier one may have failed in that way.
+fn abandon(shared: &Shared, files: Range<SegmentId>, error: Error) -> Error {
     if error.kind() == ErrorKind::Exhausted {
         // What cannot be removed now is swept by the next flush; the cause is what matters to the caller.
-        drop(sweep(shared.disk.as_ref(), &standing.manifest, &standing.unfinished));
+        drop(remove_written(shared.disk.as_ref(), files));
     }
     error
 }
@@ -120,7 +127,12 @@ fn seal(shared: &Shared, checkpoint: SnapshotId) -> Result<Option<Sealed>> {
     let state = &writer.state;
     let sealed = state.rows.iter().filter_map(|(id, rows)| {
         let table = table_of(&state.catalog, *id)?;
-        Some(SealedTable { table: Arc::clone(table), rows: Arc::clone(rows), keys: writer.keys.of(*id) })
+        Some(SealedTable {
+            table: Arc::clone(table),
+            horizon: state.horizon,
+            rows: Arc::clone(rows),
+            keys: writer.keys.of(*id, table.schema()),
+        })
     });
     Ok(Some(Sealed {
         checkpoint: state.snapshot,
@@ -145,7 +157,8 @@ fn write_tables(shared: &Shared, sealed: &Sealed, manifest: &mut Manifest) -> Re
         let segments = write_table(shared, sealed_table, &mut manifest.next_segment)?;
         for segment in &segments {
             for key in &sealed_table.keys {
-                segment.key_index(shared.disk.as_ref(), sealed_table.table.schema(), key)?;
+                let index = segment.key_index(shared.disk.as_ref(), sealed_table.table.schema(), key)?;
+                shared.counters.flush_written(index.bytes() as u64);
             }
         }
         manifest.segments.extend(segments.iter().map(|segment| segment.entry.clone()));
@@ -167,16 +180,19 @@ fn write_all_deletes(
     checkpoint: SnapshotId,
     manifest: &mut Manifest,
 ) -> Result<()> {
-    let moved: Vec<(SegmentId, DeleteVector)> =
-        written.iter().map(|segment| (segment.entry.id, moved_deletes(rows, &segment.entry))).collect();
-    let older = rows.segments.iter().map(|segment| (segment.entry.id, &segment.deletes));
-    for (id, deletes) in older.chain(moved.iter().map(|(id, deletes)| (*id, deletes))) {
-        let Some(entry) = manifest.segments.iter_mut().find(|entry| entry.id == id) else { continue };
+    let moved: Vec<(&LiveSegment, DeleteVector)> =
+        written.iter().map(|segment| (segment, moved_deletes(rows, &segment.entry))).collect();
+    let older = rows.segments.iter().map(|segment| (segment.as_ref(), &segment.deletes));
+    for (segment, deletes) in older.chain(moved.iter().map(|(segment, deletes)| (*segment, deletes))) {
+        let Some(entry) = manifest.segments.iter_mut().find(|entry| entry.id == segment.entry.id) else { continue };
         let through = entry.deletes.as_ref().map_or(SnapshotId(0), |known| known.through);
         if deletes.last().is_some_and(|last| last > through) {
             let file = manifest.next_segment;
             manifest.next_segment = file.next();
-            entry.deletes = Some(write_deletes(shared.disk.as_ref(), entry, deletes, file, checkpoint)?);
+            let deletes = write_deletes(shared.disk.as_ref(), entry, deletes, file, checkpoint)?;
+            shared.counters.flush_written(deletes.bytes);
+            segment.deletes_bytes.store(deletes.bytes, Ordering::Relaxed);
+            entry.deletes = Some(deletes);
         }
     }
     Ok(())
@@ -193,9 +209,8 @@ fn write_table(shared: &Shared, sealed: &SealedTable, next: &mut SegmentId) -> R
     // A column that no row mentions is not stored: it reads as its default.
     let columns: Vec<&Column> = sealed
         .table
-        .schema()
-        .columns()
-        .iter()
+        .columns_since(sealed.horizon)
+        .into_iter()
         .filter(|column| memtable.batches().iter().any(|batch| batch.column(column.id).is_some()))
         .collect();
     let mut written = Vec::new();
@@ -244,7 +259,7 @@ fn write_segment(
         first_row: batches.first().map(|batch| batch.first_row()),
         deletes: None,
     };
-    shared.counters.segment_written(facts.bytes);
+    shared.counters.flush_written(facts.bytes);
     open_segment(shared.disk.as_ref(), entry)
 }
 
@@ -269,6 +284,7 @@ fn install(shared: &Shared, sealed: &Sealed, mut written: Written) -> Result<()>
             segment.deletes = moved_deletes(rows, &segment.entry);
             segments.push(Arc::new(segment));
         }
+        shared.opened(&segments);
         move_batches(sealed_rows.sealed.batches(), &segments);
         rows.segments.extend(segments);
         let base = sealed_rows.next_row;

@@ -25,8 +25,8 @@ use crate::scan_unit::ScanUnit;
 use crate::schema::{NewColumn, TableSchema};
 use crate::state::State;
 
-const SNAPSHOT: ColumnId = ColumnId(1);
-const TIME: ColumnId = ColumnId(2);
+pub(crate) const SNAPSHOT: ColumnId = ColumnId(1);
+pub(crate) const TIME: ColumnId = ColumnId(2);
 const CHANGES: ColumnId = ColumnId(3);
 /// Author, message and extra, in this order.
 const INFO: [ColumnId; 3] = [ColumnId(4), ColumnId(5), ColumnId(6)];

@@ -1,4 +1,4 @@
-//! The engine's threads: the committer and housekeeping (flush, spare log files).
+//! The engine's threads: the committer, housekeeping (flush, spare log files), compaction.
 //!
 //! **Invariants**
 //! 1. A panic on one of them latches the disk: writes are refused from then on, reads go on.
@@ -9,7 +9,8 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use crate::engine::Shared;
+use crate::compaction;
+use crate::engine::{Shared, Wanted};
 use crate::error::{Error, ErrorKind, Result};
 use crate::flush::flush;
 use crate::write::{Pending, chain};
@@ -17,15 +18,23 @@ use crate::write::{Pending, chain};
 /// How often housekeeping looks for a missing spare log file and retries a failed flush.
 const HOUSEKEEPING_INTERVAL: Duration = Duration::from_millis(500);
 
+/// How often compaction looks for work that comes with time: rows that are past the retention.
+const COMPACTION_INTERVAL: Duration = Duration::from_secs(60);
+
+/// How long it pauses after a failure.
+const COMPACTION_PAUSE: Duration = Duration::from_secs(1);
+
 pub(crate) fn start(shared: &Arc<Shared>) -> Result<Vec<JoinHandle<()>>> {
-    let committer = spawn("siltstone-commit", shared, commit_loop)?;
-    match spawn("siltstone-flush", shared, housekeeping_loop) {
-        Ok(housekeeping) => Ok(vec![committer, housekeeping]),
-        Err(error) => {
+    let compactors =
+        (0..shared.options.compaction_threads).map(|_| ("siltstone-compact", compaction_loop as fn(&Shared)));
+    let all = [("siltstone-commit", commit_loop as fn(&Shared)), ("siltstone-flush", housekeeping_loop)];
+    all.into_iter().chain(compactors).map(|(name, body)| spawn(name, shared, body)).collect::<Result<_>>().inspect_err(
+        |_| {
             shared.queue.close();
-            Err(error)
-        }
-    }
+            shared.housekeeping.wanted.lock().stop = true;
+            shared.housekeeping.changed.notify_all();
+        },
+    )
 }
 
 fn spawn(name: &str, shared: &Arc<Shared>, body: fn(&Shared)) -> Result<JoinHandle<()>> {
@@ -136,4 +145,35 @@ fn wait_for_stop(shared: &Shared) {
     while !wanted.stop {
         shared.housekeeping.changed.wait(&mut wanted);
     }
+}
+
+fn compaction_loop(shared: &Shared) {
+    loop {
+        {
+            let mut wanted = shared.housekeeping.wanted.lock();
+            let waits = |wanted: &mut Wanted| !wanted.compact && !wanted.stop;
+            shared.housekeeping.changed.wait_while_for(&mut wanted, waits, COMPACTION_INTERVAL);
+            if wanted.stop {
+                return;
+            }
+            wanted.compact = false;
+        }
+        if shared.disk.latched().is_some() {
+            return;
+        }
+        match compaction::step(shared) {
+            Ok(false) => {}
+            Ok(true) => shared.request_compaction(),
+            // It is counted, and the table is left alone for a while; there may be other work.
+            Err(_) => {
+                rest(shared);
+                shared.request_compaction();
+            }
+        }
+    }
+}
+
+fn rest(shared: &Shared) {
+    let mut wanted = shared.housekeeping.wanted.lock();
+    shared.housekeeping.changed.wait_while_for(&mut wanted, |wanted| !wanted.stop, COMPACTION_PAUSE);
 }

@@ -84,6 +84,13 @@ impl Key {
 #[derive(Debug, Default)]
 pub(crate) struct SegmentKeys(Mutex<Vec<(KeyColumns, Arc<SegmentKeyIndex>)>>);
 
+impl SegmentKeys {
+    /// Bytes of their files.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.0.lock().iter().map(|(_, index)| index.bytes() as u64).sum()
+    }
+}
+
 impl LiveSegment {
     /// Whether the index of a key is at hand.
     pub(crate) fn has_key_index(&self, key: &Key) -> bool {
@@ -130,7 +137,11 @@ impl LiveSegment {
         let all = all.unwrap_or_else(|| Keys::empty(subject.layout.form()));
         let bytes = SegmentKeyIndex::build(subject, &all, None);
         SegmentKeyIndex::write(disk, path, &bytes)?;
-        open(disk, path, subject)
+        match open(disk, path, subject) {
+            // The segment was replaced, and is only held by whoever asks: a sweep came in between.
+            Err(error) if error.kind() == ErrorKind::NotFound => SegmentKeyIndex::open(path, bytes, subject),
+            opened => opened,
+        }
     }
 }
 
@@ -165,9 +176,10 @@ impl KeyTables {
         Self { secret, tables: BTreeMap::new() }
     }
 
-    /// Keys that a table is indexed by.
-    pub(crate) fn of(&self, table: TableId) -> Vec<Key> {
-        self.tables.get(&table).into_iter().flatten().map(|table| table.key.clone()).collect()
+    /// Keys that a table with this schema is indexed by. Those that a change of the schema has overtaken are not among them.
+    pub(crate) fn of(&self, table: TableId, schema: &TableSchema) -> Vec<Key> {
+        let known = self.tables.get(&table).into_iter().flatten();
+        known.filter(|known| known.key.fits(schema, self.secret)).map(|known| known.key.clone()).collect()
     }
 
     /// Makes sure that a table is indexed by these columns. The first time this reads the key columns of all rows in memory.

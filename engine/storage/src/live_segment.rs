@@ -1,6 +1,7 @@
 //! Segments as parts of the database: opened as the manifest names them, with their delete vectors.
 
 use std::sync::OnceLock;
+use std::sync::atomic::AtomicU64;
 
 use crate::delete_vector::DeleteVector;
 use crate::error::{Error, Result};
@@ -27,7 +28,8 @@ pub(crate) fn open_segment(disk: &dyn Disk, entry: SegmentEntry) -> Result<LiveS
         None => DeleteVector::new(),
         Some(deletes) => read_deletes(disk, &entry, deletes)?,
     };
-    Ok(LiveSegment { entry, reader, deletes, keys: SegmentKeys::default(), moved: OnceLock::new() })
+    let deletes_bytes = AtomicU64::new(entry.deletes.as_ref().map_or(0, |deletes| deletes.bytes));
+    Ok(LiveSegment { entry, reader, deletes, keys: SegmentKeys::default(), deletes_bytes, moved: OnceLock::new() })
 }
 
 fn read_deletes(disk: &dyn Disk, entry: &SegmentEntry, deletes: &DeletesEntry) -> Result<DeleteVector> {

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::error::{ErrorKind, Result};
 use crate::write::GroupOutcome;
 
 /// A reading of all of them. Counters are since open; names end in their unit.
@@ -33,8 +34,25 @@ pub struct Metrics {
     pub segment_rows: u64,
     /// Rows in live segments that were deleted and are kept for older snapshots, or until compaction drops them.
     pub deleted_rows: u64,
-    /// Bytes written to segments by flushes.
+    /// Bytes that flushes wrote: segments, key indexes, delete vectors. With [`Metrics::compaction_bytes_written`] it says how often a byte is
+    /// written.
     pub flush_bytes_written: u64,
+    /// Compactions finished.
+    pub compactions: u64,
+    /// Compactions that failed.
+    pub compaction_failures: u64,
+    /// Bytes of segments that compactions read.
+    pub compaction_bytes_read: u64,
+    /// Bytes that compactions wrote: segments, key indexes, delete vectors.
+    pub compaction_bytes_written: u64,
+    /// Segments of the table that has the most.
+    pub table_segments_max: u64,
+    /// Bytes of live segments and their delete vectors, those of the table of commits included.
+    pub live_bytes: u64,
+    /// Bytes of segments that were replaced or dropped, and stay on disk for readers that hold an earlier snapshot.
+    pub pinned_bytes: u64,
+    /// The oldest snapshot that can be asked for.
+    pub horizon: u64,
     /// Newest snapshot.
     pub snapshot: u64,
     /// Commits waiting for the committer.
@@ -53,6 +71,10 @@ pub(crate) struct Counters {
     log_bytes: AtomicU64,
     flushes: AtomicU64,
     flush_bytes_written: AtomicU64,
+    compactions: AtomicU64,
+    compaction_failures: AtomicU64,
+    compaction_bytes_read: AtomicU64,
+    compaction_bytes_written: AtomicU64,
 }
 
 impl Counters {
@@ -65,7 +87,22 @@ impl Counters {
         self.log_bytes.store(log_bytes, Ordering::Relaxed);
     }
 
-    pub(crate) fn segment_written(&self, bytes: u64) {
+    pub(crate) fn compaction_read(&self, bytes: u64) {
+        self.compaction_bytes_read.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    pub(crate) fn compaction_done(&self, bytes: u64) {
+        self.compactions.fetch_add(1, Ordering::Relaxed);
+        self.compaction_bytes_written.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// `outcome`: of a step. One that was cut off by closing is no failure.
+    pub(crate) fn compaction_ended(&self, outcome: &Result<bool>) {
+        let failed = outcome.as_ref().is_err_and(|error| error.kind() != ErrorKind::Unavailable);
+        self.compaction_failures.fetch_add(u64::from(failed), Ordering::Relaxed);
+    }
+
+    pub(crate) fn flush_written(&self, bytes: u64) {
         self.flush_bytes_written.fetch_add(bytes, Ordering::Relaxed);
     }
 
@@ -82,6 +119,10 @@ impl Counters {
             log_bytes: self.log_bytes.load(Ordering::Relaxed),
             flushes: self.flushes.load(Ordering::Relaxed),
             flush_bytes_written: self.flush_bytes_written.load(Ordering::Relaxed),
+            compactions: self.compactions.load(Ordering::Relaxed),
+            compaction_failures: self.compaction_failures.load(Ordering::Relaxed),
+            compaction_bytes_read: self.compaction_bytes_read.load(Ordering::Relaxed),
+            compaction_bytes_written: self.compaction_bytes_written.load(Ordering::Relaxed),
             ..Metrics::default()
         }
     }

@@ -17,8 +17,24 @@ pub struct Options {
     pub log_spare_files_max: usize,
     /// Rows per row group. 65,536: a BIGINT chunk is 512 KiB, large enough to stream and small enough to skip.
     pub row_group_rows: usize,
-    /// Rows per segment at which a flush starts another file.
+    /// Rows per segment at which a flush starts another file, and past which compaction merges no segments. 4 Mi: building a key index takes
+    /// some 30 bytes a row.
     pub segment_rows_max: usize,
+    /// Bytes past which compaction merges no segments. 512 MiB: seconds of work, and a table of a terabyte has a few thousand.
+    pub segment_bytes_max: u64,
+    /// How much larger compaction makes segments at a time. Eight: a row is rewritten six times between 2 KiB and `segment_bytes_max` at
+    /// most, and there are at most eight segments per power of eight.
+    pub compaction_fanout: u64,
+    /// Dead rows in a hundred at which a segment is rewritten. 40: each row that dies then costs 1.5 rows written at most.
+    pub compaction_dead_percent: u64,
+    /// Bytes of segments that compactions read per second, and about as many that they write; 0 for no limit. 128 MiB: three times what
+    /// a busy server flushes, and a fraction of what a disk and a core can do.
+    pub compaction_bytes_per_second: u64,
+    /// Threads that compact, each at another table. One: half of a small machine is enough.
+    pub compaction_threads: usize,
+    /// How long earlier snapshots can be asked for, in milliseconds; what only older ones show, compaction drops. Seven days: a mistake made
+    /// before a weekend is found after it.
+    pub retention_ms: u64,
     /// Bytes that stay free on the disk: below it commits are refused, so that housekeeping can go on.
     pub disk_reserve_bytes: u64,
     /// Whether the engine runs its own threads. `false`: commits run on the caller's thread and jobs by [`crate::Engine::flush`],
@@ -38,6 +54,12 @@ impl Default for Options {
             log_spare_files_max: 4,
             row_group_rows: 65_536,
             segment_rows_max: 4 << 20,
+            segment_bytes_max: 512 * MIB,
+            compaction_fanout: 8,
+            compaction_dead_percent: 40,
+            compaction_bytes_per_second: 128 * MIB,
+            compaction_threads: 1,
+            retention_ms: 7 * 24 * 60 * 60 * 1000,
             disk_reserve_bytes: 256 * MIB,
             background: true,
         }

@@ -156,8 +156,7 @@ fn locate_unmoved(origin: &Origin, position: u32, rows: &TableRows, deletions: &
 fn in_segment(segment: &Arc<LiveSegment>, position: u32, deletions: &mut Deletions) -> Option<()> {
     let (mut segment, mut position) = (segment, position);
     while let Some(moved) = segment.moved.get() {
-        position = moved.position(position)?;
-        segment = &moved.segment;
+        (segment, position) = moved.follow(position)?;
     }
     (!segment.deletes.is_deleted(position)).then(|| deletions.push_segment(segment, position))
 }

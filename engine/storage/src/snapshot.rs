@@ -25,6 +25,10 @@ impl Snapshot {
         Self { state }
     }
 
+    pub(crate) fn state(&self) -> &State {
+        &self.state
+    }
+
     /// The last commit in it.
     pub fn id(&self) -> SnapshotId {
         self.state.snapshot

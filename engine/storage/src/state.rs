@@ -10,6 +10,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use roaring::RoaringBitmap;
@@ -31,14 +32,30 @@ pub(crate) struct LiveSegment {
     pub(crate) reader: Segment,
     pub(crate) deletes: DeleteVector,
     pub(crate) keys: SegmentKeys,
-    /// The segment that took its place, once there is one.
+    /// Length of the file of its delete vector, as the manifest has it.
+    pub(crate) deletes_bytes: AtomicU64,
+    /// What took its place, once something did.
     pub(crate) moved: OnceLock<MovedSegment>,
+}
+
+impl LiveSegment {
+    /// Bytes of its file and of its delete vector's.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.entry.bytes + self.deletes_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Lowest and highest commit of its rows.
+    pub(crate) fn snapshots(&self) -> (SnapshotId, SnapshotId) {
+        let groups = (0..self.reader.row_groups()).map(|row_group| self.reader.snapshots(row_group));
+        groups.reduce(|all, group| (all.0.min(group.0), all.1.max(group.1))).unwrap_or_default()
+    }
 }
 
 /// Where the rows of a compacted segment went.
 #[derive(Debug)]
 pub(crate) struct MovedSegment {
-    pub(crate) segment: Arc<LiveSegment>,
+    /// `None` if none of its rows was kept.
+    pub(crate) segment: Option<Arc<LiveSegment>>,
     /// New position of the first row that was kept.
     pub(crate) first: u32,
     /// Rows that were dropped.
@@ -47,8 +64,9 @@ pub(crate) struct MovedSegment {
 
 impl MovedSegment {
     /// Where a row is now; `None` if it was dropped.
-    pub(crate) fn position(&self, old: u32) -> Option<u32> {
-        (!self.dropped.contains(old)).then(|| self.first + old - self.dropped.rank(old) as u32)
+    pub(crate) fn follow(&self, old: u32) -> Option<(&Arc<LiveSegment>, u32)> {
+        let segment = self.segment.as_ref().filter(|_| !self.dropped.contains(old))?;
+        Some((segment, self.first + old - self.dropped.rank(old) as u32))
     }
 }
 
@@ -171,10 +189,16 @@ impl State {
         Arc::make_mut(self.rows.entry(table).or_default())
     }
 
-    /// Forgets the rows of tables that are no longer in the catalog.
-    pub(crate) fn drop_orphans(&mut self) {
+    /// Forgets the rows of tables that are no longer in the catalog. Returns whether any of them were in segments.
+    pub(crate) fn drop_orphans(&mut self) -> bool {
         let catalog = &self.catalog;
-        self.rows.retain(|table, _| *table == TableId::HISTORY || catalog.table_by_id(*table).is_some());
+        let mut had_segments = false;
+        self.rows.retain(|table, rows| {
+            let stays = *table == TableId::HISTORY || catalog.table_by_id(*table).is_some();
+            had_segments |= !stays && !rows.segments.is_empty();
+            stays
+        });
+        had_segments
     }
 
     /// Lets go of the values of rows in memory, for whoever only counts what comes.

@@ -4,6 +4,7 @@
 //! A reader that still shows such rows keeps its maps: the bytes stay until it lets go.
 
 use std::collections::{BTreeSet, HashSet};
+use std::ops::Range;
 
 use crate::error::{Error, Result};
 use crate::ids::SegmentId;
@@ -35,6 +36,27 @@ pub(crate) fn sweep(disk: &dyn Disk, manifest: &Manifest, unfinished: &BTreeSet<
         disk.remove(&path).map_err(|error| Error::io("remove", &path, error))?;
     }
     Ok(())
+}
+
+/// Removes the files that were made under these ids, whatever the manifest says: of segments, and of delete vectors.
+///
+/// # Errors
+/// As [`sweep`].
+pub(crate) fn remove_written(disk: &dyn Disk, ids: Range<SegmentId>) -> Result<()> {
+    let found = disk.list(SEGMENT_FOLDER).map_err(|error| Error::io("list", SEGMENT_FOLDER, error))?;
+    for name in found.iter().filter(|name| written_as(name).is_some_and(|id| ids.contains(&id))) {
+        let path = format!("{SEGMENT_FOLDER}/{name}");
+        disk.remove(&path).map_err(|error| Error::io("remove", &path, error))?;
+    }
+    Ok(())
+}
+
+/// The id that a file was made under: its own for a delete vector, else that of its segment.
+fn written_as(name: &str) -> Option<SegmentId> {
+    let (stem, kind) = name.split_once('.')?;
+    let (segment, other) = stem.split_once('-').unwrap_or((stem, stem));
+    let id = if kind == "deletes" { other } else { segment };
+    u64::from_str_radix(id, 16).ok().map(SegmentId)
 }
 
 fn key_index_prefix(segment: SegmentId) -> String {

@@ -56,6 +56,8 @@ pub(crate) struct GroupOutcome {
     pub(crate) rows: u64,
     pub(crate) deleted: u64,
     pub(crate) log_bytes: u64,
+    /// Whether segments belong to no table any more.
+    pub(crate) drops_segments: bool,
     /// Why nothing more can be logged, if the log failed other than by refusing cleanly.
     pub(crate) failure: Option<String>,
 }
@@ -114,7 +116,7 @@ impl Writer {
                 counted.deleted =
                     admitted.iter().map(|admitted| admitted.counts.updated + admitted.counts.deleted).sum();
                 counted.log_bytes = admitted.iter().map(|admitted| admitted.body.stored_bytes() as u64).sum();
-                self.settle_group(&admitted, time_us);
+                counted.drops_segments = self.settle_group(&admitted, time_us);
             }
             Err(error) if is_clean(error) => {
                 for admitted in admitted.iter().rev() {
@@ -200,10 +202,11 @@ impl Writer {
         self.log.append(&records)
     }
 
-    /// Makes the state whole after its commits were logged.
-    fn settle_group(&mut self, admitted: &[Admitted], time_us: i64) {
+    /// Makes the state whole after its commits were logged. Returns whether segments belong to no table any more.
+    fn settle_group(&mut self, admitted: &[Admitted], time_us: i64) -> bool {
         let mut history = history::Rows::default();
         let mut touched = BTreeSet::new();
+        let mut drops_segments = false;
         for admitted in admitted {
             history.push(admitted.snapshot, time_us, &admitted.summary, &admitted.info);
             for table in &admitted.touched {
@@ -217,11 +220,12 @@ impl Writer {
         self.state.time_us = time_us;
         history.enter(&mut self.state);
         if admitted.iter().any(|admitted| admitted.drops_tables) {
-            self.state.drop_orphans();
+            drops_segments = self.state.drop_orphans();
             let catalog = &self.state.catalog;
             self.keys.retain(|table| catalog.table_by_id(table).is_some());
         }
         consolidate(&mut self.state, &touched);
+        drops_segments
     }
 }
 

@@ -43,6 +43,10 @@ enum Step {
         ago: usize,
     },
     Flush,
+    /// One step of compaction, with so many commits between its reading and its installation.
+    Compact {
+        meanwhile: usize,
+    },
     Reopen,
 }
 
@@ -61,7 +65,8 @@ fn step() -> impl Strategy<Value = Step> {
         3 => given().prop_map(Step::Append),
         8 => merge.prop_map(|(rows, composite, on_match, newer, with_note)| Step::Merge { rows, composite, on_match, newer, with_note }),
         2 => (0_i64..3, 0_usize..4).prop_map(|(remainder, ago)| Step::Delete { remainder, ago }),
-        2 => Just(Step::Flush),
+        3 => Just(Step::Flush),
+        3 => (0_usize..4).prop_map(|meanwhile| Step::Compact { meanwhile }),
         1 => Just(Step::Reopen),
     ]
 }
@@ -161,7 +166,14 @@ fn merge_into(model: &mut Vec<Row>, rows: &[Given], composite: bool, on_match: O
 }
 
 fn options() -> Options {
-    Options { background: false, row_group_rows: 3, segment_rows_max: 7, disk_reserve_bytes: 0, ..Options::default() }
+    Options {
+        background: false,
+        row_group_rows: 3,
+        segment_rows_max: 20,
+        compaction_fanout: 2,
+        disk_reserve_bytes: 0,
+        ..Options::default()
+    }
 }
 
 fn create(engine: &Engine, primary_key: &[String]) -> TableId {
@@ -198,17 +210,25 @@ fn pick(snapshot: &Snapshot, table: TableId, remainder: i64) -> (RowSet, usize) 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(100))]
 
-    /// Any sequence of appends, merges, deletions, flushes and restarts leaves the rows that the rules call for, and every earlier snapshot
-    /// as it was.
+    /// Any sequence of appends, merges, deletions, flushes, compactions and restarts leaves the rows that the rules call for, and every
+    /// earlier snapshot that is kept as it was.
     #[test]
-    fn merges_agree_with_a_list(steps in proptest::collection::vec(step(), 1..25)) {
+    fn merges_agree_with_a_list(steps in proptest::collection::vec(step(), 1..25), keeps_history: bool) {
         let disk = SimDisk::new(5);
+        let options = || if keeps_history { options() } else { Options { retention_ms: 0, ..options() } };
         let mut engine = Engine::open(Arc::new(disk.clone()), options()).unwrap();
+        let mut begun: Option<(usize, compaction::Written)> = None;
         let table = create(&engine, &[]);
         let mut model: Vec<Row> = Vec::new();
         let mut history: Vec<(SnapshotId, Vec<Row>)> = vec![(engine.snapshot().id(), Vec::new())];
         let mut pinned = vec![engine.snapshot()];
         for step in steps {
+            if let Some((meanwhile, written)) = begun.take() {
+                match meanwhile.checked_sub(1) {
+                    Some(rest) => begun = Some((rest, written)),
+                    None => prop_assert!(compaction::finish(engine.shared(), written).unwrap()),
+                }
+            }
             match step {
                 Step::Append(rows) => {
                     engine.write(Commit::new(vec![Change::Append(batch(table, &rows, true))])).unwrap();
@@ -250,8 +270,14 @@ proptest! {
                     }
                 }
                 Step::Flush => engine.flush().unwrap(),
+                Step::Compact { meanwhile } => {
+                    if begun.is_none() {
+                        begun = compaction::begin(engine.shared()).unwrap().map(|written| (meanwhile, written));
+                    }
+                }
                 Step::Reopen => {
                     pinned.clear();
+                    begun = None;
                     drop(engine);
                     engine = Engine::open(Arc::new(disk.clone()), options()).unwrap();
                 }
@@ -261,11 +287,18 @@ proptest! {
             prop_assert_eq!(&read(&snapshot, table, snapshot.id()), &model);
             history.push((snapshot.id(), model.clone()));
             for (at, rows) in &history {
+                if *at < snapshot.horizon() {
+                    prop_assert_eq!(snapshot.table_at(table, *at).unwrap_err().kind(), ErrorKind::NotFound);
+                    continue;
+                }
                 prop_assert_eq!(&read(&snapshot, table, *at), rows, "as of {}", at);
             }
             let last = history.len() - 1;
             for from in [0, last / 2, last.saturating_sub(1)] {
                 let (from, to) = (history[from].0, history[last].0);
+                if from < snapshot.horizon() {
+                    continue;
+                }
                 prop_assert_eq!(&with_changes(&snapshot, table, from, to), &history[last].1, "{} to {}", from, to);
             }
             for seen in &pinned {

@@ -18,17 +18,29 @@ const DRAFT: &str = "manifest.draft";
 /// # Errors
 /// `Exhausted` when the disk is full; the one before then still stands.
 pub(crate) fn publish(disk: &dyn Disk, manifest: &Manifest) -> Result<()> {
+    write_draft(disk, manifest)?;
+    make_draft_stand(disk, manifest)
+}
+
+/// The first half of [`publish`]: a failure leaves the manifest before, for sure.
+pub(crate) fn write_draft(disk: &dyn Disk, manifest: &Manifest) -> Result<()> {
     if disk.list("").map_err(|error| Error::io("list", "", error))?.iter().any(|name| name == DRAFT) {
         disk.remove(DRAFT).map_err(|error| Error::io("remove", DRAFT, error))?;
     }
     let bytes = codec::encode(manifest);
     let draft = disk.create(DRAFT).map_err(|error| Error::io("create", DRAFT, error))?;
     draft.write_at(0, &[IoSlice::new(&bytes)]).map_err(|error| Error::io("write", DRAFT, error))?;
-    draft.sync().map_err(|error| Error::io("sync", DRAFT, error))?;
+    draft.sync().map_err(|error| Error::io("sync", DRAFT, error))
+}
+
+/// The second half: after a failure either may stand.
+pub(crate) fn make_draft_stand(disk: &dyn Disk, manifest: &Manifest) -> Result<()> {
     let name = file_name(manifest.generation);
     disk.rename(DRAFT, &name).map_err(|error| Error::io("rename", DRAFT, error))?;
     disk.sync_dir("").map_err(|error| Error::io("sync the folder of", &name, error))?;
-    remove_older(disk, manifest.generation)
+    // The new one stands; an older one that cannot be removed now goes with the next.
+    drop(remove_older(disk, manifest.generation));
+    Ok(())
 }
 
 /// The last published manifest; `None` in a new directory.
