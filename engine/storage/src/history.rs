@@ -107,7 +107,7 @@ impl Rows {
         let table = state.rows_mut(TableId::HISTORY);
         table.active.push(MemBatch::from_parts(table.next_row, rows, columns, self.commits));
         table.next_row += rows as u64;
-        table.active.consolidate(self::table().schema());
+        table.active.consolidate(|| self::table().schema().columns().iter().collect());
     }
 }
 

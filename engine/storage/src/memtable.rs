@@ -18,7 +18,7 @@ use crate::commit_runs::CommitRuns;
 use crate::concat::{array_bytes, concat};
 use crate::error::Result;
 use crate::ids::{ColumnId, SnapshotId};
-use crate::schema::TableSchema;
+use crate::schema::Column;
 use crate::state::LiveSegment;
 
 /// Batches of one tier that are merged into one of the next. Eight: five tiers up to the largest, five copies per row at most.
@@ -101,8 +101,8 @@ impl MemBatch {
         self.columns.binary_search_by_key(&id, |(id, _)| *id).ok().map(|at| &self.columns[at].1)
     }
 
-    /// One batch of all rows of `batches`, in that order, with the columns that `schema` still has.
-    fn merge(batches: &[Arc<Self>], schema: &TableSchema) -> Result<Self> {
+    /// One batch of all rows of `batches`, in that order, with those of `columns_kept` that any of them has.
+    fn merge(batches: &[Arc<Self>], columns_kept: &[&Column]) -> Result<Self> {
         let first_row = batches.first().map_or(0, |batch| batch.first_row);
         let rows = batches.iter().map(|batch| batch.rows).sum();
         let mut commits = CommitRuns::default();
@@ -110,7 +110,7 @@ impl MemBatch {
             commits.append(&batch.commits);
         }
         let mut columns = Vec::new();
-        for column in schema.columns() {
+        for column in columns_kept {
             if batches.iter().all(|batch| batch.column(column.id).is_none()) {
                 continue;
             }
@@ -172,11 +172,11 @@ impl Memtable {
         self.batches.append(&mut later.batches);
     }
 
-    /// Merges small batches until invariant 4 holds. Batches that Arrow cannot join (offsets past 32 bits) stay apart:
-    /// they are as readable as before.
-    pub(crate) fn consolidate(&mut self, schema: &TableSchema) {
+    /// Merges small batches until invariant 4 holds, with the columns that are to be kept. Batches that Arrow cannot join (offsets past 32
+    /// bits) stay apart: they are as readable as before.
+    pub(crate) fn consolidate<'a>(&mut self, columns: impl Fn() -> Vec<&'a Column>) {
         while let Some(range) = mergeable(&self.batches) {
-            let Ok(merged) = MemBatch::merge(&self.batches[range.clone()], schema) else { return };
+            let Ok(merged) = MemBatch::merge(&self.batches[range.clone()], &columns()) else { return };
             let merged = Arc::new(merged);
             for batch in &self.batches[range.clone()] {
                 batch.move_to(Moved::Batch(Arc::clone(&merged)));

@@ -241,12 +241,12 @@ fn admit_names(catalog: &Arc<Catalog>, commit: &Commit, snapshot: SnapshotId) ->
 }
 
 fn consolidate(state: &mut State, touched: &BTreeSet<TableId>) {
-    let catalog = Arc::clone(&state.catalog);
+    let (catalog, horizon) = (Arc::clone(&state.catalog), state.horizon);
     for id in touched {
         if let Some(table) = catalog.table_by_id(*id)
             && state.rows.contains_key(id)
         {
-            state.rows_mut(*id).active.consolidate(table.schema());
+            state.rows_mut(*id).active.consolidate(|| table.columns_since(horizon));
         }
     }
 }

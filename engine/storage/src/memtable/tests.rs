@@ -7,7 +7,7 @@ use arrow_array::{ArrayRef, Int64Array};
 use super::*;
 use crate::ids::TableId;
 use crate::logical_type::LogicalType;
-use crate::schema::NewColumn;
+use crate::schema::{NewColumn, TableSchema};
 use crate::value::Value;
 
 fn schema() -> TableSchema {
@@ -32,10 +32,10 @@ fn values(table: &Memtable) -> Vec<i64> {
 /// Thousands of one-row commits stay a handful of batches, in order, each row with its commit.
 #[test]
 fn one_row_commits_are_merged() {
-    let mut table = Memtable::default();
+    let (mut table, schema) = (Memtable::default(), schema());
     for i in 0..20_000 {
         table.push(batch(vec![i], i as u64 + 1));
-        table.consolidate(&schema());
+        table.consolidate(|| schema.columns().iter().collect());
     }
     assert_eq!(values(&table), (0..20_000).collect::<Vec<_>>());
     assert!(table.batches().len() <= 20_000 / SETTLED_ROWS + 4 * (FANOUT - 1), "{}", table.batches().len());
@@ -46,10 +46,10 @@ fn one_row_commits_are_merged() {
 /// Batches of a thousand rows are settled after one merge: nothing large is copied again and again.
 #[test]
 fn settled_batches_are_left_alone() {
-    let mut table = Memtable::default();
+    let (mut table, schema) = (Memtable::default(), schema());
     for i in 0..64 {
         table.push(batch(vec![i; 1000], i as u64 + 1));
-        table.consolidate(&schema());
+        table.consolidate(|| schema.columns().iter().collect());
     }
     assert_eq!(table.rows(), 64_000);
     assert!(table.batches().iter().all(|batch| batch.rows() <= 2 * SETTLED_ROWS));
@@ -69,7 +69,7 @@ fn merging_fills_in_defaults() {
     let both: Vec<(ColumnId, ArrayRef)> =
         vec![(ColumnId(1), Arc::new(Int64Array::from(vec![7]))), (ColumnId(2), Arc::new(Int64Array::from(vec![70])))];
     table.push(MemBatch::new(0, &Batch::new(TableId(1), 1, both).unwrap(), SnapshotId(8)));
-    table.consolidate(&second);
+    table.consolidate(|| second.columns().iter().collect());
     assert_eq!(table.batches().len(), 1);
     let b = table.batches()[0].column(ColumnId(2)).unwrap().as_primitive::<Int64Type>().values().to_vec();
     assert_eq!(b, [9, 9, 9, 9, 9, 9, 9, 70]);
