@@ -37,22 +37,23 @@ pub(crate) struct Applied {
 /// Where the tables stood that a commit touches.
 pub(crate) struct Before {
     snapshot: SnapshotId,
-    /// The next row's number.
-    tables: BTreeMap<TableId, u64>,
+    /// The next row's number, and the last commit that changed rows.
+    tables: BTreeMap<TableId, (u64, SnapshotId)>,
 }
 
 impl Before {
     /// Of a commit that will be this snapshot.
     pub(crate) fn of(state: &State, commit: &Commit, snapshot: SnapshotId) -> Self {
         let touched = commit.changes.iter().filter_map(Change::rows_of);
-        let next_row = |table: TableId| state.rows.get(&table).map_or(0, |rows| rows.next_row);
-        Self { snapshot, tables: touched.map(|table| (table, next_row(table))).collect() }
+        let stood =
+            |table: TableId| state.rows.get(&table).map_or((0, SnapshotId(0)), |rows| (rows.next_row, rows.changed));
+        Self { snapshot, tables: touched.map(|table| (table, stood(table))).collect() }
     }
 }
 
 /// Takes back what was applied of a commit, which is the newest.
 pub(crate) fn undo(state: &mut State, keys: &mut KeyTables, before: &Before) {
-    for (table, next_row) in &before.tables {
+    for (table, (next_row, changed)) in &before.tables {
         if !state.rows.contains_key(table) {
             continue;
         }
@@ -60,6 +61,7 @@ pub(crate) fn undo(state: &mut State, keys: &mut KeyTables, before: &Before) {
         let rows = state.rows_mut(*table);
         rows.active.truncate(*next_row);
         rows.next_row = *next_row;
+        rows.changed = *changed;
         rows.memory_deletes.unmark(before.snapshot);
         for segment in &rows.segments {
             segment.deletes.unmark(before.snapshot);
@@ -149,7 +151,7 @@ struct Step<'a> {
 
 impl Step<'_> {
     fn append(mut self, batch: &Batch) -> Result<Outcome> {
-        self.check_new_keys(batch)?;
+        self.check_new_keys(batch, None)?;
         self.push(batch);
         let counts = RowCounts { inserted: batch.rows() as u64, ..RowCounts::default() };
         Ok((counts, None, Deletions::default()))
@@ -169,7 +171,8 @@ impl Step<'_> {
         self.mark(&resolution.deletions);
         let appended = resolution.instead.as_ref().unwrap_or(batch);
         if !is_primary {
-            self.check_new_keys(appended)?;
+            let sent = resolution.instead.as_ref().map(|_| resolution.sent.as_slice());
+            self.check_new_keys(appended, sent)?;
         }
         self.push(appended);
         Ok((resolution.counts, resolution.instead, resolution.deletions))
@@ -206,23 +209,20 @@ impl Step<'_> {
 
     /// # Errors
     /// `Conflict` about the rows whose primary key is in the table already, or twice in the batch; `Invalid` about those without a key.
-    fn check_new_keys(&mut self, batch: &Batch) -> Result<()> {
+    fn check_new_keys(&mut self, batch: &Batch, sent: Option<&[u32]>) -> Result<()> {
         if self.schema.primary_key().is_empty() || batch.rows() == 0 {
             return Ok(());
         }
         let key = self.index(self.schema.primary_key())?;
         let keys = key.keys(self.schema, batch.rows(), |id| Ok(batch.column(id).cloned()))?;
-        merge::check_keys(&keys)?;
+        merge::check_keys(&keys, sent)?;
         let stored = self.find(&self.rows(), &key, &keys, true)?;
         let mut taken: Vec<u32> = stored.iter().map(|found| found.row).collect();
         taken.extend(duplicates(&keys).iter().map(|(_, row)| *row));
         if taken.is_empty() {
             return Ok(());
         }
-        taken.sort_unstable();
-        taken.dedup();
-        let message = format!("primary key exists already: rows={}, first={}", taken.len(), taken[0]);
-        Err(Error::new(ErrorKind::Conflict, message).about_rows(taken))
+        Err(merge::about_rows(ErrorKind::Conflict, "primary key exists already", taken, sent))
     }
 
     fn push(&mut self, batch: &Batch) {

@@ -36,6 +36,8 @@ pub(crate) struct Match {
 pub(crate) struct Resolution {
     /// What is appended; `None`: the batch as it was given.
     pub(crate) instead: Option<Batch>,
+    /// For each row of `instead` the row of the batch that it came from.
+    pub(crate) sent: Vec<u32>,
     pub(crate) deletions: Deletions,
     pub(crate) counts: RowCounts,
 }
@@ -52,7 +54,7 @@ pub(crate) fn resolve(
     keys: &Keys,
     find: impl FnOnce(&[u32]) -> Result<Vec<Match>>,
 ) -> Result<Resolution> {
-    check_keys(keys)?;
+    check_keys(keys, None)?;
     let counting = counting_rows(merge, keys)?;
     let matches = find(&counting)?;
     let stale = stale_matches(merge, schema, rows, &matches)?;
@@ -92,7 +94,8 @@ fn keep(merge: &Merge, counting: &[u32], matches: &[Match]) -> Result<Resolution
         unchanged: (merge.batch.rows() - inserted.len()) as u64,
         ..RowCounts::default()
     };
-    Ok(Resolution { instead: inserting(&merge.batch, &inserted)?, deletions: Deletions::default(), counts })
+    let instead = inserting(&merge.batch, &inserted)?;
+    Ok(Resolution { instead, sent: inserted, deletions: Deletions::default(), counts })
 }
 
 fn replace(
@@ -112,7 +115,7 @@ fn replace(
         unchanged: (merge.batch.rows() - applied.len()) as u64,
     };
     let deletions = deletions(rows, gone.iter().map(|found| found.place));
-    Ok(Resolution { instead: inserting(&merge.batch, &applied)?, deletions, counts })
+    Ok(Resolution { instead: inserting(&merge.batch, &applied)?, sent: applied, deletions, counts })
 }
 
 fn remove(merge: &Merge, rows: &TableRows, matches: &[Match], outdone: &[u32]) -> Result<Resolution> {
@@ -123,16 +126,29 @@ fn remove(merge: &Merge, rows: &TableRows, matches: &[Match], outdone: &[u32]) -
         ..RowCounts::default()
     };
     let deletions = deletions(rows, gone.iter().map(|found| found.place));
-    Ok(Resolution { instead: inserting(&merge.batch, &[])?, deletions, counts })
+    Ok(Resolution { instead: inserting(&merge.batch, &[])?, sent: Vec::new(), deletions, counts })
 }
 
+/// `sent`: for each row the one of the sender's batch that it came from, if they are not the same.
+///
 /// # Errors
 /// `Invalid` about the rows that have a NULL in their key.
-pub(crate) fn check_keys(keys: &Keys) -> Result<()> {
+pub(crate) fn check_keys(keys: &Keys, sent: Option<&[u32]>) -> Result<()> {
     let Some(nulls) = keys.nulls() else { return Ok(()) };
-    let rows: Vec<u32> = (0..nulls.len()).filter(|row| nulls.is_null(*row)).map(|row| row as u32).collect();
-    let message = format!("a key column is NULL: rows={}, first={}", rows.len(), rows.first().copied().unwrap_or(0));
-    Err(Error::new(ErrorKind::Invalid, message).about_rows(rows))
+    let rows = (0..nulls.len()).filter(|row| nulls.is_null(*row)).map(|row| row as u32).collect();
+    Err(about_rows(ErrorKind::Invalid, "a key column is NULL", rows, sent))
+}
+
+/// An error about some rows, in terms of the sender's batch.
+pub(crate) fn about_rows(kind: ErrorKind, what: &str, rows: Vec<u32>, sent: Option<&[u32]>) -> Error {
+    let mut rows: Vec<u32> = match sent {
+        Some(sent) => rows.into_iter().map(|row| sent[row as usize]).collect(),
+        None => rows,
+    };
+    rows.sort_unstable();
+    rows.dedup();
+    let first = rows.first().copied().unwrap_or(0);
+    Error::new(kind, format!("{what}: rows={}, first={first}", rows.len())).about_rows(rows)
 }
 
 /// Positions of the rows that count: of those with one key the greatest by `newer_by`, the last among equals.
@@ -198,7 +214,7 @@ fn update(
         true => None,
         false => Some(patched(&merge.batch, schema, rows, &from, inserted.len(), &places)?),
     };
-    Ok(Resolution { instead, deletions: deletions(rows, places.into_iter()), counts })
+    Ok(Resolution { instead, sent: from, deletions: deletions(rows, places.into_iter()), counts })
 }
 
 /// The batch's rows `from`, of which all but the first `inserted` take the columns that the batch lacks from the stored rows in `places`.
