@@ -1,20 +1,35 @@
-//! The crash simulation: a seeded workload on the engine over a simulated disk, beside a model that cannot lose anything.
+//! The simulation: several clients and the whole engine on a simulated disk, beside a model that cannot lose anything.
 //!
-//! [`Workload`] commits, flushes and reopens until it is done or the disk fails; [`Workload::check`] opens what is left and compares it
-//! with the [`Model`]. Checkers return what is wrong instead of panicking, so that a test can also demand that they find something.
+//! [`Simulation`] opens the engine, lets clients commit, flushes, reads the past, holds snapshots, closes and reopens, while its
+//! disk fails as the seed says; after every restart it compares everything with the [`World`](world::World)s that must be there.
+//! Checkers return what is wrong instead of panicking, so that a test can also demand that they find something.
 //!
 //! **Invariants**
-//! 1. One seed makes one sequence of commits, whatever the disk does, up to the first failure.
-//! 2. A commit whose write failed is in doubt: afterwards it is there whole, or not at all. All others are certain.
-//! 3. The model shares no code with the engine but the schema type.
+//! 1. One seed makes one trace: the same calls of the engine, of the disk, and the same outcomes.
+//! 2. A commit that was acknowledged is certain. One whose failure latched the engine, or that the power cut struck, is in doubt:
+//!    it is there whole or not at all after the next restart. Any other failure means that it is not there.
+//! 3. The model shares no code with the engine but the names of types and of error kinds.
 
+mod cell;
+pub mod check;
+mod commits;
+mod damage;
+mod driver;
+mod generate;
+mod lower;
 mod model;
 mod read;
-mod workload;
+mod run;
+mod trace;
+mod transactions;
+pub mod world;
 
-pub use model::{Cell, Model};
-pub use read::contents;
-pub use workload::{Workload, options};
+pub use cell::Cell;
+pub use damage::{Reported, probe};
+pub use driver::{Flow, Simulation};
+pub use model::Model;
+pub use run::{Outcome, run};
+pub use trace::Coverage;
 
 /// Something is not as it must be.
 pub type Fault = String;

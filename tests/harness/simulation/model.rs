@@ -1,77 +1,54 @@
-//! What the database must contain: tables as lists of rows in memory.
+//! The whole history of the database, one world per snapshot, and what is in doubt after a failure.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use siltstone_storage::{SnapshotId, TableId, TableSchema};
+use super::world::World;
 
-/// A value, comparable without rounding.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Cell {
-    /// SQL NULL.
-    Null,
-    /// BOOLEAN.
-    Bool(bool),
-    /// BIGINT.
-    Int(i64),
-    /// DOUBLE, as its bits.
-    Double(u64),
-    /// VARCHAR.
-    Text(String),
-}
-
-/// A row and the commit that wrote it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Row {
-    /// Position of the commit among all commits of the workload, from 0.
-    pub commit: usize,
-    /// Values of the columns that existed then.
-    pub cells: Vec<Cell>,
-}
-
-/// A table.
+/// All worlds that were acknowledged, and those that may follow after a restart.
 #[derive(Clone, Debug)]
-pub struct ModelTable {
-    /// The engine's id.
-    pub id: TableId,
-    /// Its columns now.
-    pub schema: Arc<TableSchema>,
-    /// Its rows in the order in which they were committed.
-    pub rows: Vec<Row>,
-}
-
-impl ModelTable {
-    /// Rows up to a commit, each as wide as the table is now.
-    pub fn rows_until(&self, commit: usize) -> Vec<Vec<Cell>> {
-        let width = self.schema.columns().len();
-        let visible = self.rows.iter().filter(|row| row.commit <= commit);
-        visible
-            .map(|row| {
-                let mut cells = row.cells.clone();
-                cells.resize(width, Cell::Null);
-                cells
-            })
-            .collect()
-    }
-}
-
-/// All tables by name, and the snapshots of all acknowledged commits.
-#[derive(Clone, Debug, Default)]
 pub struct Model {
-    /// By table name; all are in `LAKE.main`.
-    pub tables: BTreeMap<String, ModelTable>,
-    /// Acknowledged commits: position in the workload and snapshot. A commit that was in doubt and turned out to be there has none.
-    pub acknowledged: Vec<(usize, SnapshotId)>,
+    /// Indexed by snapshot id.
+    worlds: Vec<Arc<World>>,
+    /// The worlds after each commit in doubt, in their order.
+    pub doubt: Vec<Arc<World>>,
+}
+
+impl Default for Model {
+    fn default() -> Self {
+        Self { worlds: vec![Arc::default()], doubt: Vec::new() }
+    }
 }
 
 impl Model {
-    /// The current rows of every table.
-    pub fn contents(&self) -> BTreeMap<String, Vec<Vec<Cell>>> {
-        self.tables.iter().map(|(name, table)| (name.clone(), table.rows_until(usize::MAX))).collect()
+    /// What readers see.
+    pub fn newest(&self) -> &Arc<World> {
+        &self.worlds[self.worlds.len() - 1]
     }
 
-    /// The newest acknowledged snapshot.
-    pub fn last_acknowledged(&self) -> SnapshotId {
-        self.acknowledged.last().map_or(SnapshotId(0), |(_, snapshot)| *snapshot)
+    /// The world of a snapshot up to the newest.
+    pub fn at(&self, id: u64) -> &Arc<World> {
+        &self.worlds[id as usize]
+    }
+
+    /// A commit was acknowledged.
+    pub fn acknowledge(&mut self, world: Arc<World>) {
+        assert_eq!(world.id, self.newest().id + 1, "snapshots have no gap");
+        self.worlds.push(world);
+    }
+
+    /// After a restart: so many of the commits in doubt are there, the others are not.
+    pub fn settle(&mut self, survived: usize) {
+        let doubt = std::mem::take(&mut self.doubt);
+        doubt.into_iter().take(survived).for_each(|world| self.acknowledge(world));
+    }
+
+    /// Whether a table of this id was ever acknowledged.
+    pub fn knows_table(&self, id: u64) -> bool {
+        self.worlds.iter().any(|world| world.tables.contains_key(&id))
+    }
+
+    /// Replaces a world, so that a canary can see whether the checkers notice.
+    pub fn falsify(&mut self, id: u64, change: impl FnOnce(&mut World)) {
+        change(Arc::make_mut(&mut self.worlds[id as usize]));
     }
 }

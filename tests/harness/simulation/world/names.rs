@@ -1,0 +1,124 @@
+//! Changes of names and columns.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use siltstone_storage::ErrorKind;
+
+use super::{Alteration, Column, Database, Refusal, Schema, Table, World, folded};
+
+fn missing(what: &str) -> Refusal {
+    Refusal::new(ErrorKind::NotFound, format!("{what} does not exist"))
+}
+
+fn taken(what: &str) -> Refusal {
+    Refusal::new(ErrorKind::Conflict, format!("{what} exists"))
+}
+
+impl World {
+    pub(super) fn create_database(&mut self, name: &str) -> Result<(), Refusal> {
+        if self.databases.contains_key(&folded(name)) {
+            return Err(taken("database"));
+        }
+        self.databases.insert(folded(name), Database { name: name.to_owned(), schemas: BTreeMap::new() });
+        Ok(())
+    }
+
+    pub(super) fn drop_database(&mut self, name: &str) -> Result<(), Refusal> {
+        let database = self.databases.remove(&folded(name)).ok_or_else(|| missing("database"))?;
+        for id in database.schemas.values().flat_map(|schema| schema.tables.values()) {
+            self.tables.remove(id);
+        }
+        Ok(())
+    }
+
+    fn database(&mut self, name: &str) -> Result<&mut Database, Refusal> {
+        self.databases.get_mut(&folded(name)).ok_or_else(|| missing("database"))
+    }
+
+    fn schema(&mut self, database: &str, name: &str) -> Result<&mut Schema, Refusal> {
+        self.database(database)?.schemas.get_mut(&folded(name)).ok_or_else(|| missing("schema"))
+    }
+
+    pub(super) fn create_schema(&mut self, database: &str, name: &str) -> Result<(), Refusal> {
+        let schemas = &mut self.database(database)?.schemas;
+        if schemas.contains_key(&folded(name)) {
+            return Err(taken("schema"));
+        }
+        schemas.insert(folded(name), Schema { name: name.to_owned(), tables: BTreeMap::new() });
+        Ok(())
+    }
+
+    pub(super) fn drop_schema(&mut self, database: &str, name: &str, cascade: bool) -> Result<(), Refusal> {
+        let tables: Vec<u64> = self.schema(database, name)?.tables.values().copied().collect();
+        if !tables.is_empty() && !cascade {
+            return Err(Refusal::new(ErrorKind::Invalid, "schema is not empty"));
+        }
+        self.database(database)?.schemas.remove(&folded(name));
+        self.tables.retain(|id, _| !tables.contains(id));
+        Ok(())
+    }
+
+    pub(super) fn create_table(
+        &mut self,
+        id: u64,
+        name: &[String; 3],
+        columns: &[Column],
+        key: &[u32],
+    ) -> Result<(), Refusal> {
+        let [database, schema, table] = name;
+        let entry = self.schema(database, schema)?;
+        if entry.tables.contains_key(&folded(table)) {
+            return Err(taken("table"));
+        }
+        entry.tables.insert(folded(table), id);
+        let schema = entry.name.clone();
+        let name = [self.database(database)?.name.clone(), schema, table.clone()];
+        let next_column = columns.len() as u32 + 1;
+        let (columns, key) = (columns.to_vec(), key.to_vec());
+        let made = Table { id, name, version: 1, columns, next_column, key, rows: BTreeMap::new() };
+        self.tables.insert(id, Arc::new(made));
+        Ok(())
+    }
+
+    pub(super) fn drop_table(&mut self, id: u64) -> Result<(), Refusal> {
+        let table = self.tables.remove(&id).ok_or_else(|| missing("table"))?;
+        let [database, schema, name] = &table.name;
+        self.schema(database, schema)?.tables.remove(&folded(name));
+        Ok(())
+    }
+
+    pub(super) fn rename_table(&mut self, id: u64, to: &str) -> Result<(), Refusal> {
+        let [database, schema, from] = self.table_mut(id)?.name.clone();
+        let tables = &mut self.schema(&database, &schema)?.tables;
+        if tables.get(&folded(to)).is_some_and(|other| *other != id) {
+            return Err(taken("table"));
+        }
+        tables.remove(&folded(&from));
+        tables.insert(folded(to), id);
+        to.clone_into(&mut self.table_mut(id)?.name[2]);
+        Ok(())
+    }
+
+    pub(super) fn alter(&mut self, id: u64, base: u32, alteration: &Alteration) -> Result<(), Refusal> {
+        let table = self.table_mut(id)?;
+        if table.version != base {
+            return Err(Refusal::new(ErrorKind::Conflict, "the schema changed meanwhile"));
+        }
+        table.version += 1;
+        match alteration {
+            Alteration::Add { name, ty, default } => {
+                let (id, name) = (table.next_column, name.clone());
+                table.columns.push(Column { id, name, ty: ty.clone(), default: default.clone() });
+                table.next_column += 1;
+            }
+            Alteration::Drop { name } => table.columns.retain(|column| folded(&column.name) != folded(name)),
+            Alteration::Rename { from, to } => {
+                for column in table.columns.iter_mut().filter(|column| folded(&column.name) == folded(from)) {
+                    column.name.clone_from(to);
+                }
+            }
+        }
+        Ok(())
+    }
+}
