@@ -188,12 +188,12 @@ impl Dataset for Clickstream {
             }
             let session = &mut self.sessions[at];
             session.page += 1;
-            self.now_us += rng.i64(..2_000);
+            self.now_us += rng.i64(0..2_000);
             let event = [0, 0, 0, 0, 1, 1, 1, 2, 2, 3, 4, 5][rng.usize(..12)];
             let product = zipf(rng, PRODUCTS);
             put_url(rng, event, product, &mut url);
             // Milliseconds, as browsers send them, and not quite in order.
-            times.append_value((self.now_us + rng.i64(..100_000)) / 1_000 * 1_000);
+            times.append_value((self.now_us + rng.i64(0..100_000)) / 1_000 * 1_000);
             users.append_option(session.user);
             texts[0].append_value(&session.id);
             texts[1].append_value(EVENTS[event]);

@@ -249,13 +249,13 @@ impl Dataset for Lineitem {
         for _ in 0..rows {
             self.next_line();
             let part = self.rng.i64(1..=PARTS);
-            let supplier = (part + self.rng.i64(..4) * (SUPPLIERS / 4 + (part - 1) / SUPPLIERS)) % SUPPLIERS + 1;
+            let supplier = (part + self.rng.i64(0..4) * (SUPPLIERS / 4 + (part - 1) / SUPPLIERS)) % SUPPLIERS + 1;
             for (column, value) in longs.iter_mut().zip([self.order_key(), part, supplier]) {
                 column.push(value);
             }
             let quantity = self.rng.i64(1..=50);
             let price = 90_000 + part / 10 % 20_001 + 100 * (part % 1_000);
-            let cents = [quantity * 100, quantity * price, self.rng.i64(..=10), self.rng.i64(..=8)];
+            let cents = [quantity * 100, quantity * price, self.rng.i64(0..=10), self.rng.i64(0..=8)];
             for (column, value) in decimals.iter_mut().zip(cents) {
                 column.push(i128::from(value));
             }

@@ -179,7 +179,11 @@ fn encodes(criterion: &mut Criterion, name: &'static str, mut rows: impl Dataset
     group.sample_size(10).warm_up_time(Duration::from_secs(1)).throughput(Throughput::Elements(ENCODED_ROWS as u64));
     let path = format!("{name}-encode");
     group.bench_function("encode/segment", |b| {
-        b.iter(|| BenchSegment::write(disk, &path, &types, batches.iter().cloned()).expect("a segment").bytes());
+        b.iter(|| {
+            let segment = BenchSegment::write(disk, &path, &types, batches.iter().cloned()).expect("a segment");
+            disk.remove(&path).expect("a name to be free again");
+            segment.bytes()
+        });
     });
     group.bench_function("encode/parquet", |b| {
         b.iter(|| {
