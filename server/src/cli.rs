@@ -16,6 +16,9 @@ pub fn command() -> Command {
         .subcommand(serve())
         .subcommand(sql())
         .subcommand(Command::new("verify").about("Read and check every byte of a data directory").arg(data(true)))
+        .subcommand(backup())
+        .subcommand(restore())
+        .subcommand(inspect())
         .subcommand(principals("user", "Manage stored users"))
         .subcommand(principals("key", "Manage stored API keys"))
 }
@@ -42,9 +45,42 @@ fn data(required: bool) -> Arg {
 }
 
 fn sql() -> Command {
-    Command::new("sql")
-        .about("Run SQL on a data directory or a running server")
+    data_or_server(Command::new("sql").about("Run SQL on a data directory or a running server"))
         .arg(Arg::new("statement").required(true).value_name("SQL"))
+        .arg(Arg::new("format").long("format").value_parser(["table", "csv", "json", "jsonl"]).default_value("table"))
+}
+
+fn backup() -> Command {
+    data_or_server(Command::new("backup").about("Copy a database to an empty directory, also while its server runs"))
+        .arg(
+            Arg::new("target")
+                .required(true)
+                .value_name("TARGET")
+                .help("Directory that is missing or empty; with --url an absolute path on the server's machine"),
+        )
+        .arg(
+            Arg::new("no_verify")
+                .long("no-verify")
+                .action(ArgAction::SetTrue)
+                .help("Do not read the copy back to check its every byte"),
+        )
+}
+
+fn restore() -> Command {
+    Command::new("restore")
+        .about("Check a backup, copy it to an empty directory, and check the copy")
+        .arg(Arg::new("source").required(true).value_name("SOURCE").help("Directory that holds a backup"))
+        .arg(data(true).help("Directory that is missing or empty: the data directory of the server to come"))
+}
+
+fn inspect() -> Command {
+    let path = Arg::new("path").required(true).value_name("FILE|DIR").help("A file of a data directory, or all of one");
+    Command::new("inspect").about("Print what stands in a file, and where it is damaged").arg(path)
+}
+
+/// Adds the two ways to a database: a directory, or a server with credentials for it.
+fn data_or_server(command: Command) -> Command {
+    command
         .arg(data(false).conflicts_with("url"))
         .arg(
             Arg::new("url")
@@ -69,7 +105,6 @@ fn sql() -> Command {
                 .hide_env_values(true)
                 .conflicts_with("user"),
         )
-        .arg(Arg::new("format").long("format").value_parser(["table", "csv", "json", "jsonl"]).default_value("table"))
 }
 
 fn principals(name: &'static str, about: &'static str) -> Command {

@@ -7,7 +7,10 @@ use std::sync::Arc;
 use siltstone_storage::io::OsDisk;
 use siltstone_storage::{Engine, ErrorKind, Options};
 
+mod backup;
 mod credentials;
+mod inspect;
+mod remote;
 mod serve;
 mod sql;
 mod verify;
@@ -61,6 +64,9 @@ pub fn main() -> ExitCode {
         Some(("serve", flags)) => serve::run(flags),
         Some(("sql", flags)) => sql::run(flags),
         Some(("verify", flags)) => verify::run(flags),
+        Some(("backup", flags)) => backup::run(flags),
+        Some(("restore", flags)) => backup::restore(flags),
+        Some(("inspect", flags)) => inspect::run(flags),
         Some((kind @ ("user" | "key"), flags)) => credentials::run(kind, flags),
         _ => Err(Failed::usage("no such command")),
     };
@@ -78,13 +84,19 @@ fn open(data: &Path, options: Options, create: bool) -> Result<Engine, Failed> {
     if create {
         std::fs::create_dir_all(data)
             .map_err(|error| Failed::usage(format!("cannot make the data directory {}: {error}", data.display())))?;
-    } else if !data.is_dir() {
-        return Err(Failed::usage(format!("there is no data directory {}", data.display())));
     }
-    let disk = OsDisk::open(data)
-        .map_err(|error| Failed::usage(format!("cannot open the data directory {}: {error}", data.display())))?;
+    let disk = disk_of(data)?;
     Engine::open(Arc::new(disk), options).map_err(|error| {
         let failed = Failed::from(error);
         Failed { message: format!("cannot open the data directory {}: {}", data.display(), failed.message), ..failed }
     })
+}
+
+/// The files of a data directory that is there.
+fn disk_of(data: &Path) -> Result<OsDisk, Failed> {
+    if !data.is_dir() {
+        return Err(Failed::usage(format!("there is no data directory {}", data.display())));
+    }
+    OsDisk::open(data)
+        .map_err(|error| Failed::usage(format!("cannot open the data directory {}: {error}", data.display())))
 }

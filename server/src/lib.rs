@@ -8,8 +8,10 @@
 //! 1. No dialect's words outside its folder; no dialect imports another.
 //! 2. Nothing here touches files: that is the storage engine's.
 
+pub mod admin;
 pub mod api;
 pub mod auth;
+pub mod backup;
 pub mod body;
 pub mod cells;
 pub mod cli;
@@ -40,6 +42,7 @@ use axum::body::Body;
 use http::uri::PathAndQuery;
 use http::{HeaderValue, Request, Response, Uri};
 use siltstone_storage::Engine;
+use tokio::sync::Semaphore;
 use tower::Service;
 
 use auth::Auth;
@@ -69,6 +72,8 @@ pub struct State {
     pub secret: Secret,
     /// Counters.
     pub requests: RequestMetrics,
+    /// Taken by whoever makes a backup: one at a time.
+    pub backups: Arc<Semaphore>,
     /// Whether a signal to stop came.
     pub stopping: AtomicBool,
 }

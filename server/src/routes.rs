@@ -8,7 +8,7 @@ use axum::Router;
 use axum::routing::get;
 use http::{StatusCode, header};
 
-use crate::{State, api, ops};
+use crate::{State, admin, api, ops};
 
 /// All routes over this state.
 pub fn router(state: Arc<State>) -> Router {
@@ -16,6 +16,7 @@ pub fn router(state: Arc<State>) -> Router {
         .route("/health", get(ops::health))
         .route("/ready", get(ops::ready))
         .route("/metrics", get(ops::metrics))
+        .merge(admin::router())
         .merge(api::altertable::router())
         .merge(api::definite::router())
         .method_not_allowed_fallback(async || plain(StatusCode::METHOD_NOT_ALLOWED, "method not allowed\n"))

@@ -65,6 +65,7 @@ fn open(folder: &Path, config: &Config) -> State {
         sql: Sql::new(query, tokio::runtime::Handle::current()),
         limits,
         requests: RequestMetrics::default(),
+        backups: Arc::new(Semaphore::new(1)),
         stopping: AtomicBool::new(false),
         engine,
         config: config.clone(),

@@ -7,6 +7,7 @@ use siltstone_tests::{Api, Launch, Server};
 mod append;
 mod append_types;
 mod auth;
+mod backup;
 mod bodies;
 mod process;
 mod query;

@@ -23,6 +23,7 @@ use roaring::RoaringBitmap;
 
 use crate::ids::SnapshotId;
 use chunk::{CHUNK_ROWS, Chunk, TAG_END};
+pub(crate) use codec::{MAGIC, describe};
 
 mod chunk;
 mod codec;

@@ -12,6 +12,7 @@ use std::thread::JoinHandle;
 
 use parking_lot::{Condvar, Mutex, RwLock};
 
+use crate::backup::{self, BackupReport};
 use crate::commit::{Commit, CommitInfo, Committed};
 use crate::commit_codec;
 use crate::compaction::{self, Compactor};
@@ -172,12 +173,7 @@ impl Engine {
     /// # Errors
     /// `Unavailable` if another process has it open; `Corrupt` naming the file; `Unsupported` for a newer format.
     pub fn open(disk: Arc<dyn Disk>, options: Options) -> Result<Self> {
-        let lock = disk.lock().map_err(|error| match error.kind() {
-            std::io::ErrorKind::WouldBlock => {
-                Error::with_source(ErrorKind::Unavailable, "the data directory is in use by another process", error)
-            }
-            _ => Error::io("lock", "LOCK", error),
-        })?;
+        let lock = lock(disk.as_ref())?;
         let disk = LatchDisk::new(disk);
         let latched: Arc<dyn Disk> = Arc::clone(&disk) as _;
         let Recovered { writer, flusher, next_table } = recover(&latched, &options)?;
@@ -272,6 +268,22 @@ impl Engine {
         compaction::step(self.shared())
     }
 
+    /// Copies the database to an empty directory, while writes and reads go on: what it holds at one commit, which is at
+    /// least as new as every commit acknowledged before the call. Changes nothing here; works on a full disk and on a latched engine, too.
+    /// Blocks until the copy is durable.
+    ///
+    /// Files that never change are linked where both directories are on one file system, else copied. The copy is a data
+    /// directory like any other once this returns `Ok`; before, it does not open. To know that its every byte is good, [`verify`] it.
+    ///
+    /// # Errors
+    /// `Invalid` if the target is not empty, `Unavailable` if it is in use, `Exhausted` if its disk is full, `Corrupt` for
+    /// damage found here. What is in the target then is of no use.
+    ///
+    /// [`verify`]: crate::verify()
+    pub fn backup(&self, target: &Arc<dyn Disk>) -> Result<BackupReport> {
+        backup::backup_running(self.shared(), target)
+    }
+
     /// Stops accepting commits, finishes the queued ones, stops the threads. Idempotent; snapshots stay readable.
     ///
     /// # Errors
@@ -345,6 +357,19 @@ fn enter(shared: &Shared, pending: Pending) {
     } else {
         shared.commit_group(vec![pending]);
     }
+}
+
+/// Takes the lock of a data directory.
+///
+/// # Errors
+/// `Unavailable` if it is open elsewhere, `Internal` if it cannot be locked.
+pub(crate) fn lock(disk: &dyn Disk) -> Result<Box<dyn DiskLock>> {
+    disk.lock().map_err(|error| match error.kind() {
+        std::io::ErrorKind::WouldBlock => {
+            Error::with_source(ErrorKind::Unavailable, "the data directory is in use by another process", error)
+        }
+        _ => Error::io("lock", "LOCK", error),
+    })
 }
 
 fn encoded(commit: &Commit) -> Result<Body> {

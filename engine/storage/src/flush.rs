@@ -9,8 +9,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
 
 use arrow_array::ArrayRef;
 
@@ -37,6 +37,29 @@ pub(crate) struct Flusher {
     pub(crate) manifest: Manifest,
     /// Segments that a compaction is writing.
     pub(crate) unfinished: BTreeSet<SegmentId>,
+    /// Manifests whose files are being copied, for as long as somebody has them.
+    held: Vec<Weak<Manifest>>,
+}
+
+impl Flusher {
+    pub(crate) fn new(manifest: Manifest) -> Self {
+        Self { manifest, unfinished: BTreeSet::new(), held: Vec::new() }
+    }
+
+    /// The manifest that stands. No file that it names is swept until the last clone of it is gone.
+    pub(crate) fn hold(&mut self) -> Arc<Manifest> {
+        let manifest = Arc::new(self.manifest.clone());
+        self.held.push(Arc::downgrade(&manifest));
+        manifest
+    }
+
+    /// Removes the files that nothing needs.
+    pub(crate) fn sweep(&mut self, disk: &dyn Disk) -> Result<()> {
+        self.held.retain(|held| held.strong_count() > 0);
+        let held: Vec<Arc<Manifest>> = self.held.iter().filter_map(Weak::upgrade).collect();
+        let manifests = held.iter().map(AsRef::as_ref).chain([&self.manifest]);
+        sweep(disk, manifests, &self.unfinished)
+    }
 }
 
 /// Everything up to one commit, as the writer handed it over.
@@ -89,7 +112,7 @@ pub(crate) fn flush(shared: &Shared) -> Result<()> {
     };
     flusher.manifest = manifest;
     install(shared, &sealed, written)?;
-    sweep(shared.disk.as_ref(), &flusher.manifest, &flusher.unfinished)?;
+    flusher.sweep(shared.disk.as_ref())?;
     shared.counters.flush_done();
     drop(flusher);
     shared.request_compaction();

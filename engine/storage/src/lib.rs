@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! engine            open, write, snapshot, flush, close
-//! write flush recovery sweep jobs                the verbs that tie structures together
+//! write flush recovery sweep jobs backup         the verbs that tie structures together
 //! state catalog memtable log segment manifest    the nouns: each knows its bytes and the I/O seam
 //! io                                             the only way to a file
 //! ```
@@ -13,10 +13,13 @@
 //! 3. A snapshot never changes while it is held; readers and writers do not wait for each other.
 //! 4. Damaged bytes are reported with file and offset; they never panic, and are never skipped.
 //!
+//! `examples/embed.rs` shows it at work: create, write, upsert, read as of a snapshot, open again.
+//!
 //! This crate knows nothing of HTTP, JSON, SQL or async runtimes.
 
 mod apply;
 mod array_codec;
+mod backup;
 #[cfg(feature = "bench")]
 pub mod bench;
 mod byte_views;
@@ -39,6 +42,7 @@ mod flush;
 mod frame;
 mod history;
 mod ids;
+mod inspect;
 pub mod io;
 mod jobs;
 #[cfg_attr(not(test), expect(dead_code, reason = "compaction and inspection follow"))]
@@ -74,12 +78,14 @@ mod verify;
 mod write;
 mod zone_map;
 
+pub use backup::{BackupReport, backup, restore};
 pub use catalog::{Catalog, Database, SchemaEntry, Table, TableName};
 pub use changes::{ChangeKind, ChangedRows};
 pub use commit::{Batch, Change, Commit, CommitInfo, Committed, Merge, OnMatch, RowCounts};
 pub use engine::Engine;
 pub use error::{Error, ErrorKind, Result};
 pub use ids::{ColumnId, SchemaVersion, SegmentId, SnapshotId, TableId};
+pub use inspect::{inspect_directory, inspect_file};
 pub use logical_type::{LogicalType, TYPE_METADATA_KEY, quoted_if_needed};
 pub use metrics::Metrics;
 pub use options::Options;

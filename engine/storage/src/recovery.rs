@@ -54,11 +54,10 @@ pub(crate) fn recover(disk: &Arc<dyn Disk>, options: &Options) -> Result<Recover
         end,
     )?;
     assert_eq!(log.last(), state.snapshot, "the log goes on where the replayed state ends");
-    let unfinished = BTreeSet::new();
-    sweep(disk.as_ref(), &manifest, &unfinished)?;
+    sweep(disk.as_ref(), [&manifest], &BTreeSet::new())?;
     let keys = KeyTables::new(manifest.key_secret);
     let writer = Writer { disk: Arc::clone(disk), log, state, keys };
-    Ok(Recovered { writer, flusher: Flusher { manifest, unfinished }, next_table })
+    Ok(Recovered { writer, flusher: Flusher::new(manifest), next_table })
 }
 
 /// A new directory: folders, then the first manifest. Nothing is logged before it stands.

@@ -1,4 +1,4 @@
-//! Removes files that the manifest does not name: leftovers of failed flushes and compactions, of dropped tables, of replaced segments and
+//! Removes files that no manifest names: leftovers of failed flushes and compactions, of dropped tables, of replaced segments and
 //! delete vectors.
 //!
 //! A reader that still shows such rows keeps its maps: the bytes stay until it lets go.
@@ -14,14 +14,19 @@ use crate::manifest::{Manifest, SEGMENT_FOLDER, deletes_name, segment_name};
 /// Key indexes are not in the manifest; they go with the segment whose id they begin with.
 const KEY_INDEX_SUFFIX: &str = ".keys";
 
-/// Removes them. `unfinished` are segments that are being written.
+/// Removes them. `manifests` are the one that stands and those of which a backup is copying the files, `unfinished` segments that are
+/// being written.
 ///
 /// # Errors
 /// If the folder cannot be listed or a file not removed; what is left is swept next time.
-pub(crate) fn sweep(disk: &dyn Disk, manifest: &Manifest, unfinished: &BTreeSet<SegmentId>) -> Result<()> {
+pub(crate) fn sweep<'a>(
+    disk: &dyn Disk,
+    manifests: impl IntoIterator<Item = &'a Manifest>,
+    unfinished: &BTreeSet<SegmentId>,
+) -> Result<()> {
     let mut named: HashSet<String> = unfinished.iter().map(|id| segment_name(*id)).collect();
     let mut prefixes: HashSet<String> = unfinished.iter().map(|id| key_index_prefix(*id)).collect();
-    for segment in &manifest.segments {
+    for segment in manifests.into_iter().flat_map(|manifest| &manifest.segments) {
         named.insert(segment_name(segment.id));
         named.extend(segment.deletes.as_ref().map(|deletes| deletes_name(segment.id, deletes.file)));
         prefixes.insert(key_index_prefix(segment.id));

@@ -281,6 +281,11 @@ impl LoggedCommit {
     pub(crate) fn commit(&self) -> &Commit {
         &self.commit
     }
+
+    /// What it deleted, by table.
+    pub(crate) fn deleted(&self) -> &[(TableId, deletions::LoggedDeletions)] {
+        &self.deleted
+    }
 }
 
 /// Applies commits read back from the log, one after the other. Compactions reflect deletions up to `deletes_through` already.

@@ -15,7 +15,7 @@ use siltstone_query::{QueryEngine, QueryOptions};
 use siltstone_storage::Engine;
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 
 use super::{Failed, open};
 use crate::auth::{Auth, Role, store};
@@ -127,6 +127,7 @@ fn state(config: Config, engine: Engine, queries: &Runtime, cores: usize) -> Res
         sql: Sql::new(query, queries.handle().clone()),
         limits,
         requests: RequestMetrics::default(),
+        backups: Arc::new(Semaphore::new(1)),
         stopping: AtomicBool::new(false),
         engine,
         config,

@@ -5,18 +5,14 @@
 use std::io::Write;
 use std::path::Path;
 
-use base64::Engine as _;
-use bytes::Bytes;
 use clap::ArgMatches;
-use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
-use http::{Request, Uri};
-use http_body_util::{BodyExt, Full};
-use hyper_util::rt::TokioIo;
+use http::Method;
+use http_body_util::BodyExt;
 use serde_json::value::RawValue;
 use siltstone_query::{QueryEngine, QueryOptions, SessionSettings};
-use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 
+use super::remote::{self, Remote};
 use super::{Failed, open};
 use crate::config::Config;
 use crate::sql::{ColumnInfo, Event, Layout, Sql, SqlRequest};
@@ -31,8 +27,8 @@ pub fn run(flags: &ArgMatches) -> Result<(), Failed> {
         .enable_all()
         .build()
         .map_err(|error| Failed::operation(format!("cannot start threads: {error}")))?;
-    if let Some(url) = text("url") {
-        return runtime.block_on(ask(url, authorization(text("user"), text("api_key")), statement, format));
+    if let Some(remote) = Remote::of(flags)? {
+        return runtime.block_on(ask(&remote, statement, format));
     }
     let data = Path::new(text("data").unwrap_or_default());
     let config = Config { data: data.to_owned(), ..Config::default() };
@@ -79,42 +75,20 @@ async fn print_events(sql: &Sql, statement: &str, format: &str) -> Result<(), Fa
     }
 }
 
-fn authorization(user: Option<&str>, key: Option<&str>) -> Option<String> {
-    let basic = |user: &str| format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(user));
-    user.map(basic).or_else(|| key.map(|key| format!("Bearer {key}")))
-}
-
-async fn ask(url: &str, authorization: Option<String>, statement: &str, format: &str) -> Result<(), Failed> {
-    let unreachable = |error: &dyn std::fmt::Display| Failed::operation(format!("cannot reach {url}: {error}"));
-    let uri: Uri = url.parse().map_err(|_| Failed::usage(format!("not a URL: {url}")))?;
-    let authority = match (uri.scheme_str(), uri.authority()) {
-        (Some("http"), Some(authority)) => authority.clone(),
-        _ => return Err(Failed::usage(format!("expected http://HOST:PORT, found {url}"))),
-    };
-    let host = authority.host().trim_start_matches('[').trim_end_matches(']');
-    let stream = TcpStream::connect((host, authority.port_u16().unwrap_or(80))).await.map_err(|e| unreachable(&e))?;
-    let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|e| unreachable(&e))?;
-    tokio::spawn(connection);
+async fn ask(remote: &Remote, statement: &str, format: &str) -> Result<(), Failed> {
     let wanted = match format {
         "csv" => "csv",
         "table" => "default",
         _ => "jsonl",
     };
-    let body = serde_json::json!({ "statement": statement, "format": wanted }).to_string();
-    let mut request = Request::post("/query").header(HOST, authority.as_str()).header(CONTENT_TYPE, "application/json");
-    if let Some(value) = authorization {
-        request = request.header(AUTHORIZATION, value);
-    }
-    let request = request.body(Full::new(Bytes::from(body)));
-    let request = request.map_err(|error| Failed::usage(format!("bad request: {error}")))?;
-    let response = sender.send_request(request).await.map_err(|e| unreachable(&e))?;
+    let body = serde_json::json!({ "statement": statement, "format": wanted });
+    let response = remote.send(Method::POST, "/query", Some(&body)).await?;
     let status = response.status();
-    let mut body = response.into_body();
     if !status.is_success() {
-        let text = body.collect().await.map_err(|e| unreachable(&e))?.to_bytes();
-        return Err(Failed::operation(format!("{status}: {}", String::from_utf8_lossy(&text))));
+        let text = remote::text(response).await?;
+        return Err(Failed::operation(format!("{status}: {text}")));
     }
+    let mut body = response.into_body();
     let mut printer = Printer::new(format);
     let mut lines = Lines { envelope: format == "table", seen: 0, rest: Vec::new() };
     while let Some(frame) = body.frame().await {

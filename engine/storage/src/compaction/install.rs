@@ -16,7 +16,7 @@ use crate::io::Disk;
 use crate::live_segment::write_deletes;
 use crate::manifest::{DeletesEntry, Manifest, SEGMENT_FOLDER, SegmentEntry, store};
 use crate::state::{LiveSegment, MovedSegment, State};
-use crate::sweep::{remove_written, sweep};
+use crate::sweep::remove_written;
 
 /// Makes the new segment part of the database; `false` if the sources are no longer, and it is not needed.
 ///
@@ -30,7 +30,7 @@ pub(crate) fn install(shared: &Shared, written: Written) -> Result<bool> {
     flusher.unfinished.remove(&id);
     match outcome {
         Ok(true) => {
-            sweep(shared.disk.as_ref(), &flusher.manifest, &flusher.unfinished)?;
+            flusher.sweep(shared.disk.as_ref())?;
             Ok(true)
         }
         Ok(false) => {

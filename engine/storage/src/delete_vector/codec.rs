@@ -15,6 +15,7 @@ use crate::encoding::{bitpack, delta};
 use crate::error::Result;
 use crate::frame::{ByteReader, FILE_HEADER_BYTES, FileHeader, PutBytes};
 use crate::ids::SnapshotId;
+use crate::inspect::Page;
 
 const HEADER: FileHeader = FileHeader { magic: *b"\x8BSLTdel\n", version: 1 };
 
@@ -88,6 +89,29 @@ impl DeleteVector {
         }
         decode_body(ByteReader::new(file, BODY_START as u64, body), rows)
     }
+}
+
+/// First bytes of a delete vector's file.
+pub(crate) const MAGIC: [u8; 8] = HEADER.magic;
+
+/// Describes a whole file, taking its own word for what it belongs to.
+///
+/// # Errors
+/// As for [`DeleteVector::decode`].
+pub(crate) fn describe(file: &str, bytes: &[u8], page: &mut Page<'_>) -> Result<()> {
+    HEADER.check(file, bytes)?;
+    let mut reader = ByteReader::new(file, FILE_HEADER_BYTES as u64, &bytes[FILE_HEADER_BYTES..]);
+    reader.u64()?;
+    let checksum = reader.u32()?;
+    let rows = reader.u32()?;
+    let vector = DeleteVector::decode(file, bytes, rows, checksum)?;
+    let (deleted, last) = (vector.count(), vector.last().unwrap_or_default());
+    page.indented(|page| {
+        page.line(format_args!(
+            "{deleted} of {rows} rows deleted, the last by snapshot {last}, checksum {checksum:#010x}"
+        ));
+    });
+    Ok(())
 }
 
 /// Appends header, length, checksum and body. Returns the checksum.

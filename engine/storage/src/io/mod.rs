@@ -13,6 +13,7 @@ pub mod sim;
 #[cfg(test)]
 mod tests;
 
+use std::any::Any;
 use std::fmt;
 use std::io::{Error, ErrorKind, IoSlice, Result};
 use std::sync::Arc;
@@ -25,7 +26,7 @@ pub use os::OsDisk;
 const LOCK_FILE: &str = "LOCK";
 
 /// A data directory. Held as `Arc<dyn Disk>`.
-pub trait Disk: fmt::Debug + Send + Sync {
+pub trait Disk: fmt::Debug + Send + Sync + Any {
     /// Makes a folder if it is missing. Durable after [`Disk::sync_dir`] of its parent (`""` is the data directory).
     fn create_dir(&self, folder: &str) -> Result<()>;
 
@@ -44,6 +45,14 @@ pub trait Disk: fmt::Debug + Send + Sync {
 
     /// Removes a file. Open files and maps of it stay readable. Durable after `sync_dir`.
     fn remove(&self, path: &str) -> Result<()>;
+
+    /// Gives a sealed, synced file the same name in another data directory as well, without copying it. Durable after
+    /// `sync_dir` of the folder there. Fails with `AlreadyExists` if there is such a file, and with `Unsupported`,
+    /// `CrossesDevices`, `PermissionDenied` or `TooManyLinks` where the two cannot share this file: then it has to be copied.
+    fn link_to(&self, path: &str, target: &dyn Disk) -> Result<()> {
+        checked_path(path)?;
+        Err(Error::new(ErrorKind::Unsupported, format!("files cannot be shared with {target:?}")))
+    }
 
     /// Makes earlier creations, renames and removals in this folder durable.
     fn sync_dir(&self, folder: &str) -> Result<()>;

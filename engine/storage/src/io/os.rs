@@ -7,10 +7,11 @@
 //!
 //! It knows no format and keeps no bytes of its own.
 
+use std::any::Any;
 use std::fs::{self, File, OpenOptions};
 use std::io::{Error, ErrorKind, IoSlice, Result};
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::ptr::NonNull;
 use std::sync::Arc;
 
@@ -44,6 +45,40 @@ impl OsDisk {
             File::open(parent.unwrap_or(Path::new(".")))?.sync_all()?;
         }
         Ok(Self { root: root.canonicalize()? })
+    }
+
+    /// Opens a directory that is missing or empty, to be filled.
+    ///
+    /// # Errors
+    /// `DirectoryNotEmpty` if anything is in it; those of the file system.
+    pub fn open_empty(root: &Path) -> Result<Self> {
+        let found = match fs::read_dir(root) {
+            Err(error) if error.kind() == ErrorKind::NotFound => None,
+            entries => entries?.next().transpose()?,
+        };
+        if let Some(found) = found {
+            return Err(Error::new(ErrorKind::DirectoryNotEmpty, format!("{:?} is in it", found.file_name())));
+        }
+        Self::open(root)
+    }
+
+    /// A path without symbolic links and steps upward; what of it does not exist yet is taken as it is.
+    ///
+    /// # Errors
+    /// Those of the file system; `InvalidInput` for a step upward from what does not exist.
+    pub fn resolved(path: &Path) -> Result<PathBuf> {
+        let existing = path.ancestors().find(|folder| !folder.as_os_str().is_empty() && folder.exists());
+        let start = existing.unwrap_or(Path::new("."));
+        let rest = path.strip_prefix(start).unwrap_or(path);
+        if rest.components().any(|part| part == Component::ParentDir) {
+            return Err(Error::new(ErrorKind::InvalidInput, "a step upward from a folder that does not exist"));
+        }
+        Ok(start.canonicalize()?.join(rest))
+    }
+
+    /// The directory, as an absolute path without symbolic links.
+    pub fn root(&self) -> &Path {
+        &self.root
     }
 
     fn file_path(&self, path: &str) -> Result<PathBuf> {
@@ -106,6 +141,14 @@ impl Disk for OsDisk {
 
     fn remove(&self, path: &str) -> Result<()> {
         fs::remove_file(self.file_path(path)?)
+    }
+
+    fn link_to(&self, path: &str, target: &dyn Disk) -> Result<()> {
+        let from = self.file_path(path)?;
+        let Some(target) = (target as &dyn Any).downcast_ref::<Self>() else {
+            return Err(Error::new(ErrorKind::Unsupported, "the target is not a directory of the file system"));
+        };
+        fs::hard_link(from, target.file_path(path)?)
     }
 
     fn sync_dir(&self, folder: &str) -> Result<()> {

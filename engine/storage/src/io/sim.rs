@@ -29,7 +29,8 @@ mod contents;
 mod faults;
 mod names;
 
-use std::io::{ErrorKind, IoSlice, Result};
+use std::any::Any;
+use std::io::{Error, ErrorKind, IoSlice, Result};
 use std::sync::Arc;
 
 use arrow_buffer::Buffer;
@@ -74,6 +75,8 @@ struct State {
     faults: Faults,
     capacity_bytes: Option<u64>,
     lying: bool,
+    /// Whether files of other disks can be linked here.
+    links: bool,
     locked: bool,
     /// Power is off or the process is gone: every call fails.
     dead: bool,
@@ -114,6 +117,7 @@ impl SimDisk {
             faults: Faults::default(),
             capacity_bytes: None,
             lying: false,
+            links: true,
             locked: false,
             dead: false,
             names,
@@ -208,6 +212,11 @@ impl SimDisk {
         self.state.lock().lying = lying;
     }
 
+    /// Whether this disk is, for [`Disk::link_to`], on the file system of all others.
+    pub fn set_links(&self, links: bool) {
+        self.state.lock().links = links;
+    }
+
     /// Flips one bit (0 to 7) of the byte at `offset`, in what is durable and in what readers see.
     ///
     /// # Errors
@@ -298,6 +307,24 @@ impl Disk for SimDisk {
         self.change(|state| {
             state.names.get(path)?;
             state.names.change(Change::Remove { path: path.to_owned() })
+        })
+    }
+
+    /// Counts as one call of either disk.
+    fn link_to(&self, path: &str, target: &dyn Disk) -> Result<()> {
+        checked_path(path)?;
+        let inode = self.look(Call::Other, |state| state.names.get(path).cloned())?;
+        let Some(target) = (target as &dyn Any).downcast_ref::<Self>() else {
+            return Err(Error::new(ErrorKind::Unsupported, "the target is not a simulated disk"));
+        };
+        target.change(|state| {
+            if state.names.get(path).is_ok() {
+                return Err(ErrorKind::AlreadyExists.into());
+            }
+            if !state.links {
+                return Err(ErrorKind::CrossesDevices.into());
+            }
+            state.names.change(Change::Create { path: path.to_owned(), inode })
         })
     }
 

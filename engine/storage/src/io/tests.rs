@@ -143,3 +143,30 @@ fn the_lock_is_exclusive_and_invisible() {
         assert!(disk.free_bytes().unwrap() > 0);
     });
 }
+
+#[test]
+fn a_file_can_be_in_two_directories() {
+    // A link is the same file under the same name, exclusive like a creation, and outlives the original; unlike disks share nothing.
+    let folder = tempfile::tempdir().unwrap();
+    let os = |name: &str| -> Arc<dyn Disk> { Arc::new(OsDisk::open(&folder.path().join(name)).unwrap()) };
+    let sim = |seed: u64| -> Arc<dyn Disk> { Arc::new(SimDisk::new(seed)) };
+    let latched: Arc<dyn Disk> = latch::LatchDisk::new(sim(3));
+    for (from, to) in [(os("a"), os("b")), (sim(1), sim(2)), (latched, sim(4))] {
+        from.create_dir("d").unwrap();
+        from.create("d/f").unwrap().write_at(0, &[IoSlice::new(b"bytes")]).unwrap();
+        assert_eq!(kind(from.link_to("d/f", &*to)), Some(ErrorKind::NotFound), "no folder");
+        to.create_dir("d").unwrap();
+        from.link_to("d/f", &*to).unwrap();
+        assert_eq!(kind(from.link_to("d/f", &*to)), Some(ErrorKind::AlreadyExists));
+        assert_eq!(kind(from.link_to("d/g", &*to)), Some(ErrorKind::NotFound));
+        assert_eq!(kind(from.link_to("../f", &*to)), Some(ErrorKind::InvalidInput));
+        from.remove("d/f").unwrap();
+        to.sync_dir("d").unwrap();
+        assert_eq!(contents(&*to.open("d/f").unwrap()), b"bytes");
+    }
+    let (real, simulated) = (os("c"), sim(5));
+    for (from, to) in [(&real, &simulated), (&simulated, &real)] {
+        from.create("f").unwrap();
+        assert_eq!(kind(from.link_to("f", &**to)), Some(ErrorKind::Unsupported));
+    }
+}

@@ -19,6 +19,8 @@ mod tests;
 
 use std::io::IoSlice;
 
+pub(crate) use layout::describe;
+
 use arrow_buffer::{ArrowNativeType, BooleanBuffer, Buffer, ScalarBuffer};
 use siphasher::sip::SipHasher24;
 
@@ -31,6 +33,9 @@ use crate::io::Disk;
 
 /// First bytes of a key index.
 const HEADER: FileHeader = FileHeader { magic: *b"\x93SLTkey\n", version: 1 };
+
+/// First bytes of a key index.
+pub(crate) const MAGIC: [u8; 8] = HEADER.magic;
 
 /// Bytes after which what was written is synced. 16 MiB: a sync at the end that covered the whole file would hold up the log's.
 const SYNC_EVERY_BYTES: usize = 16 << 20;

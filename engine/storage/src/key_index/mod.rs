@@ -19,6 +19,6 @@ mod file;
 mod keys;
 mod memory;
 
-pub(crate) use file::{SegmentKeyIndex, Subject};
+pub(crate) use file::{MAGIC, SegmentKeyIndex, Subject, describe};
 pub(crate) use keys::{KeyHasher, Keys, duplicates};
 pub(crate) use memory::MemoryKeyIndex;

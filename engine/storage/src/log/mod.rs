@@ -19,6 +19,7 @@
 //!
 //! It does not know what is in a body, when to flush, or that there are tables.
 
+mod copy;
 mod reader;
 mod record;
 mod spares;
@@ -31,7 +32,8 @@ use crate::error::{Error, Result};
 use crate::frame::{ByteReader, FileHeader, PutBytes};
 use crate::ids::SnapshotId;
 
-pub(crate) use reader::{Replayed, replay};
+pub(crate) use copy::copy;
+pub(crate) use reader::{Found, Replayed, Walk, files, replay, walk};
 pub(crate) use record::{Body, Record};
 pub(crate) use spares::Spares;
 pub(crate) use writer::LogWriter;
@@ -44,6 +46,9 @@ const RECORDS_OFFSET: u64 = 4096;
 
 /// Magic and version of a log file.
 const FILE_HEADER: FileHeader = FileHeader { magic: *b"\x89slLOG\r\n", version: 2 };
+
+/// First bytes of a log file.
+pub(crate) const MAGIC: [u8; 8] = FILE_HEADER.magic;
 
 /// Bytes of a header: the common 16, generation, base, salt, checksum, reserved.
 const LOG_HEADER_BYTES: usize = 48;

@@ -8,13 +8,17 @@
 //!
 //! It changes nothing on the disk; [`super::LogWriter::start`] does what replay's end calls for.
 
+mod walk;
+
 use std::borrow::Cow;
 use std::sync::Arc;
 
 use arrow_buffer::Buffer;
 
+pub(crate) use walk::{Found, Walk, files, walk};
+
 use super::record::{
-    ALIGNMENT, Compression, Kind, Mismatch, RECORD_HEADER_BYTES, RecordHeader, TAIL_LENGTH_BYTES, check,
+    ALIGNMENT, Body, Compression, Kind, Mismatch, RECORD_HEADER_BYTES, RecordHeader, TAIL_LENGTH_BYTES, check,
 };
 use super::{FOLDER, LOG_HEADER_BYTES, LogFile, LogHeader, RECORDS_OFFSET, log_path, number_of};
 use crate::error::{Error, Result};
@@ -79,6 +83,21 @@ impl Replayed {
         parts.ok_or_else(|| Error::corrupt(&self.path, self.offset, "a tail within the record", "a longer one"))
     }
 
+    /// The body to be written to another log, as it is stored here.
+    pub(super) fn body(&self) -> Body {
+        Body::from_stored(self.stored.as_slice().to_vec(), self.compression, self.has_tail, self.raw_bytes)
+    }
+
+    /// Bytes of the body in the log.
+    pub(crate) fn stored_bytes(&self) -> usize {
+        self.stored.len()
+    }
+
+    /// Bytes of the body before compression.
+    pub(crate) fn raw_bytes(&self) -> usize {
+        self.raw_bytes
+    }
+
     /// Where it stands, for messages about its body.
     pub(crate) fn place(&self) -> (&str, u64) {
         (&self.path, self.offset)
@@ -103,6 +122,13 @@ pub(crate) struct ReplayEnd {
     pub(super) entropy: u64,
 }
 
+impl ReplayEnd {
+    /// The end of a log that has no files yet and goes on after `checkpoint`.
+    pub(super) fn without_files(checkpoint: SnapshotId, entropy: u64) -> Self {
+        Self { last: checkpoint, checkpoint, files: Vec::new(), unproven: None, entropy }
+    }
+}
+
 /// Delivers every whole record after `after`, in order, in slices of records (a few MiB each); stops at a torn tail.
 ///
 /// The end is durable, and so fit to be acknowledged or shown, only once [`super::LogWriter::start`] took it.
@@ -115,6 +141,20 @@ pub(crate) fn replay(
     after: SnapshotId,
     deliver: &mut dyn FnMut(Vec<Replayed>) -> Result<()>,
 ) -> Result<ReplayEnd> {
+    replay_through(disk, after, SnapshotId(u64::MAX), deliver)
+}
+
+/// As [`replay`], but looks at nothing past record `through`: up to a record that is known to be synced, a log can be read while it is written,
+/// as long as no file is released.
+///
+/// # Errors
+/// As [`replay`].
+pub(super) fn replay_through(
+    disk: &dyn Disk,
+    after: SnapshotId,
+    through: SnapshotId,
+    deliver: &mut dyn FnMut(Vec<Replayed>) -> Result<()>,
+) -> Result<ReplayEnd> {
     let files = open_all(disk)?;
     check_bases(&files, after)?;
     let mut end = ReplayEnd { last: after, checkpoint: after, files: Vec::new(), unproven: None, entropy: 0 };
@@ -122,8 +162,9 @@ pub(crate) fn replay(
     for (index, file) in files.iter().enumerate() {
         let next_base = files.get(index + 1).map(|next| next.header.base);
         let mut record_bytes = file.window.file_bytes.saturating_sub(RECORDS_OFFSET);
-        if next_base.is_none_or(|base| base > after) {
-            let read = FileReplay::new(file.clone(), after, next_base).run(&mut slice)?;
+        let wanted = next_base.is_none_or(|base| base > after) && file.header.base <= through;
+        if wanted {
+            let read = FileReplay::new(file.clone(), after, through, next_base).run(&mut slice)?;
             record_bytes = read.end - RECORDS_OFFSET;
             end.last = read.last.max(after);
             end.unproven = read.unproven;
@@ -153,7 +194,16 @@ fn open_all(disk: &dyn Disk) -> Result<Vec<OpenFile>> {
 }
 
 fn open_one(disk: &dyn Disk, generation: u64) -> Result<OpenFile> {
-    let path: Arc<str> = log_path(generation).into();
+    let file = open_file(disk, &log_path(generation))?;
+    let found = file.header.generation;
+    if found != generation {
+        return Err(Error::corrupt(&file.path, 16, format_args!("generation {generation}"), found));
+    }
+    Ok(file)
+}
+
+fn open_file(disk: &dyn Disk, path: &str) -> Result<OpenFile> {
+    let path: Arc<str> = path.into();
     let file = disk.open(&path).map_err(|error| Error::io("open", &path, error))?;
     let file_bytes = file.len().map_err(|error| Error::io("read the length of", &path, error))?;
     if file_bytes < RECORDS_OFFSET {
@@ -163,9 +213,6 @@ fn open_one(disk: &dyn Disk, generation: u64) -> Result<OpenFile> {
     let mut bytes = [0; LOG_HEADER_BYTES];
     file.read_at(0, &mut bytes).map_err(|error| Error::io("read", &path, error))?;
     let header = LogHeader::decode(&path, &bytes)?;
-    if header.generation != generation {
-        return Err(Error::corrupt(&path, 16, format_args!("generation {generation}"), header.generation));
-    }
     let window = Window { path: Arc::clone(&path), file, file_bytes, start: 0, bytes: Buffer::from(Vec::<u8>::new()) };
     Ok(OpenFile { path, header, window })
 }
@@ -228,6 +275,8 @@ struct FileReplay {
     header: LogHeader,
     window: Window,
     after: SnapshotId,
+    /// The last record that is looked at.
+    through: SnapshotId,
     /// What the next file says came before it; `None` for the last file.
     next_base: Option<SnapshotId>,
     last: SnapshotId,
@@ -245,15 +294,15 @@ struct FileEnd {
 }
 
 impl FileReplay {
-    fn new(file: OpenFile, after: SnapshotId, next_base: Option<SnapshotId>) -> Self {
+    fn new(file: OpenFile, after: SnapshotId, through: SnapshotId, next_base: Option<SnapshotId>) -> Self {
         let OpenFile { path, header, window } = file;
         let (last, entropy) = (header.base, header.salt);
-        Self { path, header, window, after, next_base, last, unproven_from: None, entropy }
+        Self { path, header, window, after, through, next_base, last, unproven_from: None, entropy }
     }
 
     fn run(mut self, slice: &mut Slice<'_>) -> Result<FileEnd> {
         let mut offset = RECORDS_OFFSET;
-        while self.next_base != Some(self.last) {
+        while self.next_base != Some(self.last) && self.last < self.through {
             match self.read(offset)? {
                 Ok((header, _)) if header.kind == Kind::Close => {
                     self.check_snapshot(offset, self.last, header.snapshot)?;

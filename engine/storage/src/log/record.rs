@@ -76,6 +76,12 @@ impl Body {
         Self { crc: hasher.finalize(), has_tail: true, ..self }
     }
 
+    /// A body that was read from a log, where its checksum and lengths were checked.
+    pub(super) fn from_stored(stored: Vec<u8>, compression: Compression, has_tail: bool, raw_bytes: usize) -> Self {
+        let crc = crc32fast::hash(&stored);
+        Self { stored, raw_bytes, crc, compression, has_tail }
+    }
+
     /// Bytes in the log, without header and padding.
     pub(crate) fn stored_bytes(&self) -> usize {
         self.stored.len()

@@ -11,6 +11,9 @@ use crate::schema_codec::{decode_flag, decode_table, encode_table};
 
 const HEADER: FileHeader = FileHeader { magic: *b"\x89SILTMAN", version: 2 };
 
+/// First bytes of a manifest.
+pub(crate) const MAGIC: [u8; 8] = HEADER.magic;
+
 /// Header, then u32 body length, u32 body crc32, body.
 pub(super) fn encode(manifest: &Manifest) -> Vec<u8> {
     let mut body = Vec::new();

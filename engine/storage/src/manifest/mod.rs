@@ -6,9 +6,14 @@
 //! 3. It changes only as a whole, by [`store::publish`]: a crash leaves the old one or the new one.
 
 mod codec;
+mod describe;
 pub(crate) mod store;
 
 use std::collections::BTreeMap;
+
+pub(crate) use codec::MAGIC;
+pub(crate) use describe::describe;
+pub(crate) use store::is_manifest;
 
 use crate::catalog::Catalog;
 use crate::ids::{SegmentId, SnapshotId, TableId};
@@ -62,6 +67,17 @@ pub(crate) struct Manifest {
     pub(crate) catalog: Catalog,
     /// In commit order within a table.
     pub(crate) segments: Vec<SegmentEntry>,
+}
+
+impl Manifest {
+    /// The path of every file it names, with its length.
+    pub(crate) fn files(&self) -> impl Iterator<Item = (String, u64)> {
+        self.segments.iter().flat_map(|segment| {
+            let deletes =
+                segment.deletes.as_ref().map(|deletes| (deletes_path(segment.id, deletes.file), deletes.bytes));
+            [Some((segment_path(segment.id), segment.bytes)), deletes].into_iter().flatten()
+        })
+    }
 }
 
 /// Folder of segment files.

@@ -81,6 +81,11 @@ fn generations(disk: &dyn Disk) -> Result<Vec<u64>> {
         .collect()
 }
 
+/// Whether a file of this name is a manifest.
+pub(crate) fn is_manifest(name: &str) -> bool {
+    name.starts_with(PREFIX)
+}
+
 fn file_name(generation: u64) -> String {
     format!("{PREFIX}{generation:016x}")
 }

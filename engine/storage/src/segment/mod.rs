@@ -9,6 +9,7 @@
 //!
 //! It does not know tables, names, current schemas or which segments are live.
 
+mod describe;
 mod footer;
 mod reader;
 mod writer;
@@ -16,6 +17,7 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use describe::describe;
 pub(crate) use reader::Segment;
 pub(crate) use writer::SegmentWriter;
 

@@ -224,16 +224,38 @@ impl Segment {
     /// # Errors
     /// `Corrupt` at the first damage.
     pub(crate) fn verify(&self) -> Result<()> {
-        let mut extents = vec![Extent { offset: 0, bytes: FILE_HEADER_BYTES as u64, crc: 0 }];
-        for (row_group, group) in self.footer.row_groups.iter().enumerate() {
-            for place in 0..group.chunks.len() {
-                let extent = group.chunks[place].extent;
-                self.check_body(&self.buffer[range(extent)], extent)?;
-                self.read_place(row_group, place)?;
-                extents.push(extent);
+        for row_group in 0..self.row_groups() {
+            for place in 0..self.footer.columns.len() {
+                self.verify_chunk(row_group, place)?;
             }
-            self.check_body(&self.buffer[range(group.commits)], group.commits)?;
-            self.commit_runs(row_group)?;
+            self.verify_commits(row_group)?;
+        }
+        self.verify_gaps()
+    }
+
+    pub(super) fn footer(&self) -> &Footer {
+        &self.footer
+    }
+
+    /// Reads and checks one column chunk.
+    pub(super) fn verify_chunk(&self, row_group: usize, place: usize) -> Result<()> {
+        let extent = self.footer.row_groups[row_group].chunks[place].extent;
+        self.check_body(&self.buffer[range(extent)], extent)?;
+        self.read_place(row_group, place).map(drop)
+    }
+
+    /// Reads and checks the commit runs of a row group.
+    pub(super) fn verify_commits(&self, row_group: usize) -> Result<()> {
+        let extent = self.footer.row_groups[row_group].commits;
+        self.check_body(&self.buffer[range(extent)], extent)?;
+        self.commit_runs(row_group).map(drop)
+    }
+
+    /// Checks that bodies follow each other.
+    pub(super) fn verify_gaps(&self) -> Result<()> {
+        let mut extents = vec![Extent { offset: 0, bytes: FILE_HEADER_BYTES as u64, crc: 0 }];
+        for group in &self.footer.row_groups {
+            extents.extend(group.chunks.iter().map(|chunk| chunk.extent));
             extents.push(group.commits);
         }
         extents.push(Extent { offset: self.footer_offset, ..Extent::default() });

@@ -75,3 +75,34 @@ fn a_directory_is_made_and_kept() {
     drop(held);
     again.lock().unwrap();
 }
+
+#[test]
+fn a_directory_to_be_filled_is_empty() {
+    // A missing or empty directory is taken; anything in it, be it a folder that we would never list, is a refusal that names it.
+    let folder = tempfile::tempdir().unwrap();
+    OsDisk::open_empty(folder.path()).unwrap();
+    let made = OsDisk::open_empty(&folder.path().join("made")).unwrap();
+    assert_eq!(made.root(), folder.path().join("made").canonicalize().unwrap());
+    let error = OsDisk::open_empty(folder.path()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::DirectoryNotEmpty);
+    assert!(error.to_string().contains("made"), "{error}");
+}
+
+#[test]
+fn paths_are_resolved_before_they_exist() {
+    // Links and steps upward are followed as far as there is something; a path inside another is seen to be, however it is written.
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().canonicalize().unwrap();
+    fs::create_dir(root.join("data")).unwrap();
+    std::os::unix::fs::symlink(root.join("data"), root.join("link")).unwrap();
+    for inside in ["data", "link", "data/new/deep", "link/new", "data/../data/new", "link/../data/x"] {
+        let resolved = OsDisk::resolved(&root.join(inside)).unwrap();
+        assert!(resolved.starts_with(root.join("data")), "{inside}: {resolved:?}");
+    }
+    assert_eq!(OsDisk::resolved(&root.join("data2")).unwrap(), root.join("data2"));
+    assert_eq!(OsDisk::resolved(&root.join("new/../data")).unwrap_err().kind(), ErrorKind::InvalidInput);
+    assert_eq!(
+        OsDisk::resolved(Path::new("new")).unwrap(),
+        std::env::current_dir().unwrap().canonicalize().unwrap().join("new")
+    );
+}

@@ -2,7 +2,11 @@
 //!
 //! **Invariant**: places follow from the number of rows and buckets and from the form alone, so that there is nothing to disagree with.
 
+mod describe;
+
 use std::ops::Range;
+
+pub(crate) use describe::describe;
 
 use super::{HEADER, Subject};
 use crate::error::{Error, Result};
