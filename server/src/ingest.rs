@@ -11,11 +11,13 @@
 
 use std::sync::Arc;
 
+use arrow::array::{ArrayRef, BooleanArray};
+use arrow::compute::filter;
 use bytes::Bytes;
-use siltstone_ingest::{BodyError, Decoded, ErrorVectors, Framing, Policy, Warning};
+use siltstone_ingest::{BodyError, Decoded, ErrorCode, ErrorVectors, Framing, Policy, Warning};
 use siltstone_storage::{
-    Change, Commit, CommitInfo, Committed, Engine, Error, ErrorKind, Snapshot, SnapshotId, Table, TableId, TableName,
-    TableSchema, same_name,
+    Batch, Change, ColumnId, Commit, CommitInfo, Committed, Engine, Error, ErrorKind, Snapshot, SnapshotId, Table,
+    TableId, TableName, TableSchema, same_name,
 };
 use tokio::sync::{Mutex, MutexGuard, oneshot};
 
@@ -154,6 +156,51 @@ struct Prepared {
 
 type Basis = (TableId, Arc<TableSchema>);
 
+impl Prepared {
+    /// Whether a table declares a primary key, so that its rows may be refused by the commit.
+    fn has_key(&self) -> bool {
+        self.basis.iter().flatten().any(|(_, schema)| !schema.primary_key().is_empty())
+    }
+
+    /// Takes rows out of the one batch of a request of one part; `rows` are positions in it. `false`: there is no telling whose they are.
+    fn refuse_duplicates(&mut self, request: &IngestRequest, rows: &[u32]) -> bool {
+        let ([part], [reply]) = (request.parts.as_slice(), self.replies.as_mut_slice()) else { return false };
+        let changes = &mut self.commit.changes;
+        let Some((at, batch)) = changes.iter().enumerate().find_map(|(at, change)| match change {
+            Change::Append(batch) => Some((at, batch)),
+            _ => None,
+        }) else {
+            return false;
+        };
+        let rejected = reply.errors.rejected();
+        let accepted: Vec<u32> = (0..reply.rows as u32).filter(|row| !rejected.contains(*row)).collect();
+        let refused: Option<Vec<u32>> = rows.iter().map(|row| accepted.get(*row as usize).copied()).collect();
+        let (Some(refused), Some(rest)) = (refused, without(batch, rows)) else { return false };
+        reply
+            .errors
+            .refuse(ErrorCode::DuplicateKey, &refused, |_| "a row with this primary key is there already".to_owned());
+        reply.accepted = rest.rows();
+        if rest.rows() == 0 || part.bad_rows == BadRows::RefuseAll {
+            changes.clear();
+        } else {
+            changes[at] = Change::Append(rest);
+        }
+        true
+    }
+}
+
+/// A batch without some of its rows.
+fn without(batch: &Batch, rows: &[u32]) -> Option<Batch> {
+    let mut kept = vec![true; batch.rows()];
+    for row in rows {
+        *kept.get_mut(*row as usize)? = false;
+    }
+    let kept = BooleanArray::from(kept);
+    let filtered = |(id, array): &(ColumnId, ArrayRef)| Some((*id, filter(array, &kept).ok()?));
+    let columns = batch.columns().iter().map(filtered).collect::<Option<_>>()?;
+    Batch::new(batch.table(), kept.true_count(), columns).ok()
+}
+
 impl Ingest {
     /// Writes to this engine within these limits.
     pub fn new(engine: Engine, limits: Limits) -> Self {
@@ -178,9 +225,19 @@ impl Ingest {
                     continue;
                 }
             }
-            match self.commit(prepared.commit).await {
+            let commit = std::mem::take(&mut prepared.commit);
+            let keyed = prepared.has_key().then(|| commit.clone());
+            match self.commit(commit).await {
                 Ok(committed) => {
                     return Ok(IngestReply { snapshot: Some(committed.snapshot), parts: prepared.replies });
+                }
+                // Keys that are there already: those rows are refused, like any bad row.
+                Err(error) if error.kind() == ErrorKind::Conflict && !error.rows().is_empty() => {
+                    let Some(commit) = keyed else { return Err(error.into()) };
+                    prepared.commit = commit;
+                    if !prepared.refuse_duplicates(request, error.rows()) {
+                        return Err(error.into());
+                    }
                 }
                 // A table or schema changed, came or went since the snapshot that was decoded against.
                 Err(error) if matches!(error.kind(), ErrorKind::Conflict | ErrorKind::NotFound) => {

@@ -160,6 +160,25 @@ async fn the_list_of_snapshots_says_who_sent_what() {
 }
 
 #[tokio::test]
+async fn rows_whose_key_is_there_are_refused_like_bad_ones() {
+    // Proves that a declared key holds for appends: stream leaves those rows out and names them, append refuses the whole body.
+    let server = Harness::new();
+    server.sql("CREATE TABLE LAKE.bronze.k (id BIGINT PRIMARY KEY, v BIGINT)").await;
+    server.sql("INSERT INTO bronze.k VALUES (1, 1)").await;
+    let body = r#"[{"id":2,"v":2},{"id":"x"},{"id":1,"v":9},{"id":3,"v":3},{"id":3,"v":4}]"#;
+    let json = server.post("/v2/stream?table=bronze.k", body).await.json();
+    assert_eq!(json["successful_rows"], json!(2), "{json}");
+    let codes: Vec<_> = json["error_details"].as_array().expect("details").iter().map(|error| &error["code"]).collect();
+    assert_eq!(codes, [&json!("invalid_cast"), &json!("duplicate_key"), &json!("duplicate_key")]);
+    let path = "/append?catalog=LAKE&schema=bronze&table=k";
+    let refused = server.post(path, r#"[{"id":4},{"id":2}]"#).await.json();
+    assert_eq!((&refused["ok"], &refused["error_code"]), (&json!(false), &json!("invalid-data")), "{refused}");
+    let rows = server.sql("SELECT id, v FROM bronze.k ORDER BY id").await;
+    assert_eq!(rows[2..4], [json!([1, 1]), json!([2, 2])]);
+    assert_eq!(rows.len(), 5);
+}
+
+#[tokio::test]
 async fn a_bad_append_is_told_in_its_four_keys_and_writes_nothing() {
     // Proves status and code of each outcome of the contract, and all or nothing.
     let server = Harness::new();

@@ -110,6 +110,25 @@ impl ErrorVectors {
         }
     }
 
+    /// Refuses whole rows after decoding, for a reason that only their table knows; rows in any order.
+    pub fn refuse(&mut self, code: ErrorCode, rows: &[u32], message: impl Fn(u32) -> String) {
+        for row in rows {
+            self.total += 1;
+            self.rejected.insert(*row);
+            self.vector(None, code).insert(*row);
+        }
+        let words = rows.iter().take(KEPT_MAX).map(|row| RowError {
+            row: *row as usize,
+            field: None,
+            code,
+            message: message(*row),
+            value: None,
+        });
+        self.kept.extend(words);
+        self.kept.sort_by_key(|error| error.row);
+        self.kept.truncate(KEPT_MAX);
+    }
+
     fn vector(&mut self, field: Option<&str>, code: ErrorCode) -> &mut RoaringBitmap {
         let Some(field) = field else {
             return self.whole_row.entry(code).or_default();
