@@ -14,7 +14,7 @@ use siltstone_storage::{Snapshot, TableName, folded_name, same_name};
 use crate::names::{INFORMATION_SCHEMA, Spelling};
 use crate::table_form::TableForm;
 use crate::table_provider::SnapshotTable;
-use crate::{history, information_schema};
+use crate::{history, information_schema, system_tables};
 
 /// What a statement is planned against.
 #[derive(Debug)]
@@ -105,7 +105,7 @@ impl SchemaProvider for Tables {
         let snapshot = &self.scope.snapshot;
         let spelling = &self.scope.spelling;
         let Some(table) = snapshot.catalog().table(&self.database, &self.schema, name) else {
-            return Ok(None);
+            return system_tables::table(&self.scope, &self.database, &self.schema, name);
         };
         let newest = || snapshot.table(table.id);
         Ok(match form {
@@ -125,7 +125,8 @@ impl SchemaProvider for Tables {
 
     fn table_exist(&self, name: &str) -> bool {
         let (name, _) = TableForm::of_name(name);
-        !self.is_hidden(name) && self.scope.snapshot.catalog().table(&self.database, &self.schema, name).is_some()
+        let stored = || self.scope.snapshot.catalog().table(&self.database, &self.schema, name).is_some();
+        !self.is_hidden(name) && (stored() || system_tables::exists(&self.database, &self.schema, name))
     }
 }
 

@@ -45,6 +45,7 @@ mod show;
 mod statement;
 mod statistics;
 mod syntax;
+mod system_tables;
 mod table_form;
 mod table_provider;
 mod text;

@@ -20,6 +20,7 @@ use siltstone_storage::{Catalog, LogicalType, Table, folded_name};
 use crate::QueryError;
 use crate::error::Result;
 use crate::syntax::table_alias;
+use crate::system_tables;
 use crate::table_form::TableForm;
 
 /// Name of the schema that describes all others.
@@ -92,9 +93,16 @@ pub(crate) fn find_table<'a>(catalog: &'a Catalog, defaults: &Defaults, parts: &
         let (schema, table) = (INFORMATION_SCHEMA.to_owned(), folded_name(table));
         return Ok(Target::Computed { database: found.name().to_owned(), schema, table });
     }
-    match catalog.table(database, schema, table) {
-        Some(table) => Ok(Target::Table(table)),
-        None => Err(unknown_table(table)),
+    if let Some(table) = catalog.table(database, schema, table) {
+        return Ok(Target::Table(table));
+    }
+    match found.schema(schema) {
+        Some(home) if system_tables::exists(database, home.name(), table) => Ok(Target::Computed {
+            database: found.name().to_owned(),
+            schema: home.name().to_owned(),
+            table: folded_name(table),
+        }),
+        _ => Err(unknown_table(table)),
     }
 }
 

@@ -32,14 +32,14 @@ fn totals_are_exact_and_words_bounded() {
 fn rows_refused_later_take_their_place() {
     // Proves that faults found after decoding stand among the others in row order, and count.
     let mut errors = ErrorVectors::default();
-    errors.insert(3, None, ErrorCode::NotAnObject, words(3));
+    errors.insert(3, None, ErrorCode::InvalidCast, words(3));
     errors.refuse(ErrorCode::DuplicateKey, &[1, 5], |row| format!("row {row}"));
     let (first, total) = errors.first(10);
     let told: Vec<_> = first.iter().map(|error| (error.row, error.code, error.message.as_str())).collect();
     let duplicate = ErrorCode::DuplicateKey;
     assert_eq!(
         (told, total),
-        (vec![(1, duplicate, "row 1"), (3, ErrorCode::NotAnObject, "m"), (5, duplicate, "row 5")], 3)
+        (vec![(1, duplicate, "row 1"), (3, ErrorCode::InvalidCast, "m"), (5, duplicate, "row 5")], 3)
     );
     assert_eq!(errors.rejected().iter().collect::<Vec<_>>(), [1, 3, 5]);
 }

@@ -10,6 +10,7 @@ mod names;
 mod queries;
 mod scans;
 mod settings;
+mod system_tables;
 mod time_travel;
 mod transactions;
 
