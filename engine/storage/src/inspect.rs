@@ -24,8 +24,8 @@ use crate::write::LoggedCommit;
 #[cfg(test)]
 mod tests;
 
-/// Characters of a text that are shown.
-const SHOWN_CHARACTERS: usize = 40;
+/// Characters of a text that are shown: enough to recognise a value, too few to give away a key or a hash.
+const SHOWN_CHARACTERS: usize = 16;
 
 /// First bytes of a file, enough to tell its format.
 const MAGIC_BYTES: usize = 8;
@@ -120,7 +120,11 @@ pub fn inspect_directory(disk: &dyn Disk, out: &mut dyn Write) -> Result<()> {
         page.check(outcome);
     }
     let outcome = manifest::store::load(disk);
-    let manifest = page.check(outcome).flatten();
+    let manifest = match page.damage {
+        None => page.check(outcome).flatten(),
+        // What is wrong with it was said above.
+        Some(_) => outcome.ok().flatten(),
+    };
     describe_log(disk, manifest.as_ref(), &mut page);
     describe_segments(disk, &segments, manifest.as_ref(), &mut page);
     page.finish()
@@ -200,6 +204,7 @@ fn describe_segments(disk: &dyn Disk, names: &[String], manifest: Option<&Manife
         let path = format!("{SEGMENT_FOLDER}/{name}");
         let named = manifest.map(|manifest| manifest.files().any(|(file, _)| file == path));
         let note = match named {
+            _ if name.ends_with(".keys") => ", can be made again",
             Some(true) => "",
             Some(false) => ", not named by the manifest",
             None => ", without a manifest",
