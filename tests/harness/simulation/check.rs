@@ -155,7 +155,8 @@ fn difference(name: &[String; 3], found: &[Vec<Cell>], expected: &[Vec<Cell>]) -
 /// What differs.
 pub fn past(now: &Snapshot, then: &World, id: u64) -> Checked {
     let found = now.table_at(TableId(id), SnapshotId(then.id));
-    match (found, then.tables.get(&id)) {
+    // What is older than the horizon cannot be asked for, whatever was there.
+    match (found, then.tables.get(&id).filter(|_| then.id >= now.horizon().0)) {
         (Ok(found), Some(table)) => {
             columns(found.schema(), table).map_err(|fault| wrong(format!("as of {}: {fault}", then.id)))?;
             rows(&found, table).map_err(|unread| match unread {
@@ -196,10 +197,11 @@ pub fn recovered(found: &Snapshot, newest: &World, doubt: &[Arc<World>]) -> Resu
 pub fn history(now: &Snapshot, model: &Model) -> Checked {
     let found = read::rows(&now.history())?;
     let newest = model.newest().id;
-    if found.len() as u64 != newest {
-        return Err(wrong(format!("list of commits: expected {newest}, found {}", found.len())));
+    let (horizon, first) = (now.horizon().0, newest + 1 - (found.len() as u64).min(newest));
+    if found.len() as u64 > newest || first > horizon.max(1) {
+        return Err(wrong(format!("list of commits: {} up to {newest}, horizon {horizon}", found.len())));
     }
-    for (row, id) in found.iter().zip(1..) {
+    for (row, id) in found.iter().zip(first..) {
         let world = model.at(id);
         let text = |said: &Option<String>| said.clone().map_or(Cell::Null, Cell::Text);
         let [author, message, extra] = world.info.each_ref().map(text);
@@ -208,11 +210,13 @@ pub fn history(now: &Snapshot, model: &Model) -> Checked {
         if listed != expected {
             return Err(wrong(format!("list of commits: expected {expected:?}, found {listed:?}")));
         }
-        let at = now.snapshot_at(world.time_us).map_err(Unread::Refused)?;
         // Several commits may have been made at one moment: the last of them was the newest then.
-        let last = (id..=newest).take_while(|later| model.at(*later).time_us == world.time_us).last();
-        if Some(at.0) != last {
-            return Err(wrong(format!("snapshot at {}: expected {last:?}, found {at}", world.time_us)));
+        let last = model.newest_at(world.time_us);
+        match now.snapshot_at(world.time_us) {
+            Ok(at) if at.0 == last && last >= horizon => {}
+            Err(error) if error.kind() == ErrorKind::NotFound && last < horizon => {}
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(Unread::Refused(error)),
+            other => return Err(wrong(format!("snapshot at {}: expected {last}, found {other:?}", world.time_us))),
         }
     }
     Ok(())
@@ -225,6 +229,12 @@ pub fn history(now: &Snapshot, model: &Model) -> Checked {
 pub fn changes(now: &Snapshot, model: &Model, id: u64, from: u64, to: u64) -> Checked {
     let Some(table) = model.at(to).tables.get(&id) else { return Ok(()) };
     let columns: Vec<ColumnId> = table.columns.iter().map(|column| ColumnId(column.id)).collect();
+    if from < now.horizon().0 {
+        return match now.table_changes(TableId(id), SnapshotId(from), SnapshotId(to), &columns) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            other => Err(wrong(format!("changes since {from}, which is not kept: {:?}", other.map(|rows| rows.len())))),
+        };
+    }
     let found = now.table_changes(TableId(id), SnapshotId(from), SnapshotId(to), &columns).map_err(Unread::Refused)?;
     let mut shown = Vec::new();
     for rows in &found {

@@ -68,6 +68,9 @@ fn options(random: &mut Rng) -> Options {
         log_spare_files_max: random.usize(..3),
         row_group_rows: random.usize(4..64),
         segment_rows_max: random.usize(8..400),
+        compaction_fanout: random.u64(2..9),
+        compaction_dead_percent: random.u64(1..60),
+        compaction_bytes_per_second: 0,
         disk_reserve_bytes: 0,
         ..Options::default()
     }
@@ -109,6 +112,8 @@ impl Simulation {
     /// What is wrong.
     pub fn open(&mut self) -> Result<bool, Fault> {
         set_clock_us(Some(self.now_us));
+        // The retention is a setting: it may change from start to start.
+        self.options.retention_ms = [0, 60_000, 3_600_000, 604_800_000][self.random.usize(..4)];
         self.faults_before = self.disk.counts().faults;
         let opened = Engine::open(Arc::new(self.disk.clone()), self.options.clone());
         self.trace.mark(self.disk.counts().calls);
@@ -136,6 +141,7 @@ impl Simulation {
             self.trace.count(if survived > 0 { "doubt survived" } else { "doubt lost" });
         }
         self.model.settle(survived);
+        self.advance_horizon(&snapshot, self.model.newest().id)?;
         self.look_back(&snapshot)
     }
 
@@ -148,7 +154,8 @@ impl Simulation {
         match self.random.u8(..100) {
             0..48 => self.commit()?,
             48..60 => self.transact()?,
-            60..69 => self.flush()?,
+            60..66 => self.flush()?,
+            66..69 => self.compact()?,
             69..71 => self.prepare_spare()?,
             71..75 => self.look_back(&self.engine().snapshot())?,
             75..77 => self.check_feeds()?,
@@ -230,6 +237,35 @@ impl Simulation {
     pub fn flush(&mut self) -> Result<(), Fault> {
         let outcome = self.engine().flush();
         self.excused("flush", outcome)
+    }
+
+    /// Some steps of compaction; the horizon follows the clock.
+    ///
+    /// # Errors
+    /// If one fails without reason, or gives up what is still to be kept.
+    pub fn compact(&mut self) -> Result<(), Fault> {
+        for _ in 0..self.random.usize(1..5) {
+            let retention_us = self.options.retention_ms as i64 * 1000;
+            let reachable = self.model.newest_at(self.now_us - retention_us);
+            let outcome = self.engine().compact();
+            let done = matches!(outcome, Ok(true));
+            self.excused(if done { "compaction" } else { "no compaction" }, outcome.map(|_| ()))?;
+            self.advance_horizon(&self.engine().snapshot(), reachable)?;
+            if !done {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// The horizon never goes back, nor past what is still to be kept.
+    fn advance_horizon(&mut self, now: &Snapshot, reachable: u64) -> Result<(), Fault> {
+        let (before, found) = (self.model.horizon, now.horizon().0);
+        if found < before || found > before.max(reachable) {
+            return Err(format!("the horizon moved from {before} to {found}, reachable {reachable}"));
+        }
+        self.model.horizon = found;
+        Ok(())
     }
 
     fn prepare_spare(&mut self) -> Result<(), Fault> {
@@ -429,6 +465,7 @@ impl Simulation {
                 self.pass_time();
                 self.commit_group(1).map_err(|fault| format!("life does not go on: {fault}"))?;
                 self.flush()?;
+                self.compact()?;
             }
             self.check_now()?;
             self.check_feeds()?;

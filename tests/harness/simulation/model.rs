@@ -11,11 +11,13 @@ pub struct Model {
     worlds: Vec<Arc<World>>,
     /// The worlds after each commit in doubt, in their order.
     pub doubt: Vec<Arc<World>>,
+    /// The oldest snapshot that can be asked for, as the engine said last; it never goes back.
+    pub horizon: u64,
 }
 
 impl Default for Model {
     fn default() -> Self {
-        Self { worlds: vec![Arc::default()], doubt: Vec::new() }
+        Self { worlds: vec![Arc::default()], doubt: Vec::new(), horizon: 0 }
     }
 }
 
@@ -28,6 +30,11 @@ impl Model {
     /// The world of a snapshot up to the newest.
     pub fn at(&self, id: u64) -> &Arc<World> {
         &self.worlds[id as usize]
+    }
+
+    /// The newest snapshot at a time; the empty one if there was none yet.
+    pub fn newest_at(&self, time_us: i64) -> u64 {
+        self.worlds.iter().rev().find(|world| world.time_us <= time_us).map_or(0, |world| world.id)
     }
 
     /// A commit was acknowledged.

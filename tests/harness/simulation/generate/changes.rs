@@ -97,7 +97,8 @@ impl Generator {
     /// Rows of a table to delete, as it is now or was a while ago.
     pub(super) fn delete(&mut self, table: &Table, seen: &World, past: Option<&Model>) -> Option<Op> {
         let back = if past.is_some() && self.random.u8(..4) == 0 { self.random.u64(..6) } else { 0 };
-        let at = seen.id.saturating_sub(back);
+        let horizon = past.map_or(0, |past| past.horizon);
+        let at = seen.id.saturating_sub(back).max(horizon).min(seen.id);
         let then = past.map_or(seen, |past| past.at(at)).tables.get(&table.id)?;
         // Rows that nobody can tell apart are left alone: the model would not know which one the engine took.
         let contents = then.contents();
