@@ -243,8 +243,8 @@ impl Dataset for Lineitem {
     }
 
     fn batch(&mut self, rows: usize) -> Vec<ArrayRef> {
-        let (mut longs, mut ints) = (vec![Vec::with_capacity(rows); 3], vec![Vec::with_capacity(rows); 4]);
-        let mut decimals: Vec<Vec<i128>> = vec![Vec::with_capacity(rows); 4];
+        let (mut longs, mut ints) = (vec![Vec::new(); 3], vec![Vec::new(); 4]);
+        let mut decimals: Vec<Vec<i128>> = vec![Vec::new(); 4];
         let mut texts: Vec<_> = (0..5).map(|_| StringViewBuilder::with_capacity(rows)).collect();
         for _ in 0..rows {
             self.next_line();
