@@ -73,8 +73,9 @@ fn readers_and_writers_go_on_during_compaction() {
             }
             seen
         });
-        writers.into_iter().for_each(|writer| writer.join().unwrap());
+        let outcomes: Vec<_> = writers.into_iter().map(thread::ScopedJoinHandle::join).collect();
         done.store(true, Ordering::Relaxed);
+        assert!(outcomes.iter().all(Result::is_ok), "a writer failed");
         assert!(reader.join().unwrap() > 0);
     });
     let metrics = engine.metrics();
