@@ -58,7 +58,7 @@ pub async fn metrics(Shared(state): Shared<Arc<State>>, headers: HeaderMap) -> R
 }
 
 fn render_engine(out: &mut String, metrics: &siltstone_storage::Metrics, writable: bool) {
-    let rows: [(&str, &str, &str, u64); 16] = [
+    let rows = [
         ("commits_total", "counter", "Commits acknowledged.", metrics.commits),
         ("rows_total", "counter", "Rows acknowledged.", metrics.rows),
         ("log_syncs_total", "counter", "Syncs of the log; commits by syncs is the size of a group.", metrics.log_syncs),
@@ -70,6 +70,21 @@ fn render_engine(out: &mut String, metrics: &siltstone_storage::Metrics, writabl
         ("segments", "gauge", "Live segments.", metrics.segments),
         ("segment_bytes", "gauge", "Bytes of live segments.", metrics.segment_bytes),
         ("segment_rows", "gauge", "Rows in live segments.", metrics.segment_rows),
+        ("deleted_rows", "gauge", "Rows in live segments that were deleted.", metrics.deleted_rows),
+        ("table_segments_max", "gauge", "Most live segments of one table.", metrics.table_segments_max),
+        ("key_index_bytes", "gauge", "Bytes of key indexes of rows in memory.", metrics.key_index_bytes),
+        ("pinned_bytes", "gauge", "Bytes of files kept for readers of older snapshots.", metrics.pinned_bytes),
+        ("flush_written_bytes_total", "counter", "Bytes written by flushes.", metrics.flush_bytes_written),
+        ("compactions_total", "counter", "Compactions finished.", metrics.compactions),
+        ("compaction_failures_total", "counter", "Compactions that failed.", metrics.compaction_failures),
+        ("compaction_read_bytes_total", "counter", "Bytes of segments compacted.", metrics.compaction_bytes_read),
+        (
+            "compaction_written_bytes_total",
+            "counter",
+            "Bytes written by compactions.",
+            metrics.compaction_bytes_written,
+        ),
+        ("horizon", "gauge", "Oldest snapshot that can be asked for.", metrics.horizon),
         ("snapshot", "gauge", "Newest snapshot.", metrics.snapshot),
         ("queued_commits", "gauge", "Commits waiting.", metrics.queued_commits),
         ("queued_bytes", "gauge", "Bytes waiting to be committed.", metrics.queued_bytes),

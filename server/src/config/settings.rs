@@ -368,6 +368,28 @@ pub static SETTINGS: &[Setting] = &[
             Ok(())
         },
     ),
+    one(
+        "storage.retention_hours",
+        "storage-retention-hours",
+        "HOURS",
+        "How long earlier snapshots can be asked for (default 168)",
+        |config, values| {
+            const MS: u64 = 60 * 60 * 1000;
+            let hours: u64 = number(values)?;
+            config.storage.retention_ms = hours.checked_mul(MS).ok_or_else(|| "fewer hours".to_owned())?;
+            Ok(())
+        },
+    ),
+    one(
+        "storage.compaction_bytes_per_second",
+        "storage-compaction-bytes-per-second",
+        "BYTES",
+        "Bytes that compaction reads per second; 0 for no limit (default 128MiB)",
+        |config, values| {
+            config.storage.compaction_bytes_per_second = bytes_or_zero(values)? as u64;
+            Ok(())
+        },
+    ),
 ];
 
 const NAME: &str = "a name of 1 to 255 characters";
