@@ -21,7 +21,7 @@ const COMPRESSIBLE_BYTES_MAX: usize = 1 << 30;
 /// A byte of lz4 makes at most 255 bytes, the last few aside. zstd could make more, and is then not used.
 const EXPANSION_MAX: u64 = 255;
 
-/// zstd at this level takes about as long as lz4 and saves a third more on texts.
+/// The fastest of the usual levels: encoding happens on the machine that takes rows in.
 const ZSTD_LEVEL: i32 = 1;
 
 /// The codecs and their memory.
