@@ -175,3 +175,15 @@ fn gaps_and_left_out_rows_are_not_found() {
     let rows: BTreeSet<(u32, u64)> = found(&index, KeyForm::Wide, &values).into_iter().collect();
     assert_eq!(rows, BTreeSet::from([(0, 5), (2, 6), (2, 20)]));
 }
+
+/// Proves that taking rows back from below the first one held gives their numbers free again. Found by the property above.
+#[test]
+fn numbers_below_the_first_row_are_given_again() {
+    let mut index = MemoryKeyIndex::new(KeyForm::Exact);
+    let values = [Some(1), Some(2)];
+    index.insert(&keys(KeyForm::Exact, &values), 0..2, 10);
+    index.remove_from(7);
+    assert_eq!((index.keys(), found(&index, KeyForm::Exact, &values)), (0, vec![]));
+    index.insert(&keys(KeyForm::Exact, &values), 0..2, 7);
+    assert_eq!(found(&index, KeyForm::Exact, &values), [(0, 7), (1, 8)]);
+}
