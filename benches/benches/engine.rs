@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use arrow_array::cast::AsArray;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use siltstone_benches::events::Events;
 use siltstone_ingest::{CaseTwins, Decoded, Fractions, Framing, Policy, UnknownFields, decode};
 use siltstone_storage::io::OsDisk;
-use siltstone_storage::{Change, ColumnId, Commit, Engine, Options, TableId, TableName};
+use siltstone_storage::{Change, ColumnId, Commit, Comparison, Engine, Options, Predicate, TableId, TableName, Value};
 use tempfile::TempDir;
 
 const POLICY: Policy = Policy {
@@ -162,6 +163,48 @@ fn scan(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// The rows that a filter lets through, all columns of them: fewer and fewer users' events, one event by its id, and the whole table to
+/// compare with.
+fn select(criterion: &mut Criterion) {
+    let fixture =
+        fixture(1_000_000, Options { flush_bytes: u64::MAX, memtable_bytes_max: u64::MAX, ..Options::default() });
+    fixture.append(1);
+    fixture.engine.flush().expect("a flush");
+    let snapshot = fixture.engine.snapshot().table(fixture.table).expect("the table");
+    let mut group = criterion.benchmark_group("select_12_columns");
+    group.throughput(Throughput::Elements(snapshot.rows())).sample_size(20);
+    let all = fixture.columns();
+    group.bench_function("everything", |bencher| {
+        bencher.iter(|| snapshot.units().iter().map(|unit| unit.read(&all).expect("columns").len()).sum::<usize>());
+    });
+    let (id, user, country) = (all[0], all[1], all[6]);
+    // Users are spread by a square: the first `n` of 200,000 have the root of n / 200,000 of the rows.
+    let users = |n| Predicate::Compare { column: user, op: Comparison::Less, value: Value::Int(n) };
+    let country = Predicate::Compare { column: country, op: Comparison::Equal, value: Value::Text("CH".into()) };
+    let some_id = snapshot.units()[7].read(&[id]).expect("ids").remove(0);
+    let some_id = some_id.as_string_view().value(77).to_owned();
+    let one = Predicate::Compare { column: id, op: Comparison::Equal, value: Value::Text(some_id) };
+    for (name, predicates) in [
+        ("half_of_the_rows", vec![users(50_000)]),
+        ("a_tenth", vec![users(2_000)]),
+        ("a_hundredth", vec![users(20)]),
+        ("one_in_a_thousand", vec![country, users(100)]),
+        ("one_row_by_id", vec![one]),
+    ] {
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| {
+                let read = |unit: &siltstone_storage::ScanUnit| {
+                    let selected = unit.filter(&predicates).expect("a selection");
+                    unit.read_selected(&all, &selected).expect("columns");
+                    selected.rows()
+                };
+                snapshot.units().iter().map(read).sum::<usize>()
+            });
+        });
+    }
+    group.finish();
+}
+
 /// Opening with two million rows in the log: what a restart after a kill costs.
 fn open_with_a_full_log(criterion: &mut Criterion) {
     let options = Options {
@@ -186,5 +229,5 @@ fn open_with_a_full_log(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, append_and_sync, group_commit, flush, scan, open_with_a_full_log);
+criterion_group!(benches, append_and_sync, group_commit, flush, scan, select, open_with_a_full_log);
 criterion_main!(benches);

@@ -267,7 +267,8 @@ fn write_segment(
 ) -> Result<LiveSegment> {
     let path = segment_path(id);
     let stored: Vec<_> = columns.iter().map(|column| (column.id, column.logical_type.clone())).collect();
-    let mut writer = SegmentWriter::create(&shared.disk(), &path, &stored, shared.options.row_group_rows)?;
+    let mut writer = SegmentWriter::create(&shared.disk(), &path, &stored, shared.options.row_group_rows)?
+        .with_value_filters(shared.options.value_filters);
     for batch in batches {
         let arrays = columns.iter().map(|column| column_of(batch, column)).collect::<Result<Vec<_>>>()?;
         writer.append(batch.rows(), &arrays, batch.commits())?;

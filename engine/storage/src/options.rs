@@ -17,6 +17,9 @@ pub struct Options {
     pub log_spare_files_max: usize,
     /// Rows per row group. 65,536: a BIGINT chunk is 512 KiB, large enough to stream and small enough to skip.
     pub row_group_rows: usize,
+    /// Whether column chunks of unordered identifiers get filters over their values. They cost about a byte per distinct value and make a
+    /// look-up by equality skip nearly every row group that does not have the value. `true`.
+    pub value_filters: bool,
     /// Rows per segment at which a flush starts another file, and past which compaction merges no segments. 4 Mi: building a key index takes
     /// some 30 bytes a row.
     pub segment_rows_max: usize,
@@ -53,6 +56,7 @@ impl Default for Options {
             log_file_bytes: 64 * MIB,
             log_spare_files_max: 4,
             row_group_rows: 65_536,
+            value_filters: true,
             segment_rows_max: 4 << 20,
             segment_bytes_max: 512 * MIB,
             compaction_fanout: 8,

@@ -25,6 +25,10 @@ use crate::schema::{Column, TableSchema};
 use crate::state::LiveSegment;
 use crate::zone_map::ZoneMap;
 
+mod selected;
+
+pub use selected::Selected;
+
 /// Where the rows of a unit lie.
 #[derive(Clone, Debug)]
 pub(crate) enum Source {
@@ -201,8 +205,12 @@ impl ScanUnit {
         bits.finish()
     }
 
+    fn first_address(&self) -> u64 {
+        u64::from(self.number) << 32
+    }
+
     fn addresses(&self) -> ArrayRef {
-        let first = u64::from(self.number) << 32;
+        let first = self.first_address();
         Arc::new(UInt64Array::from_iter_values(first..first + self.rows as u64))
     }
 

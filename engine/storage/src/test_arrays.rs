@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use arrow_array::cast::AsArray;
 use arrow_array::types::Decimal128Type;
 use arrow_array::{
     Array, ArrayRef, BinaryViewArray, BooleanArray, Date32Array, Decimal128Array, Float32Array, Float64Array,
@@ -12,7 +13,10 @@ use arrow_buffer::{NullBuffer, OffsetBuffer};
 use arrow_schema::Fields;
 use proptest::prelude::*;
 
+use crate::ids::ColumnId;
 use crate::logical_type::LogicalType;
+use crate::predicate::{Comparison, Predicate};
+use crate::value::Value;
 
 /// A stream of numbers from a seed (the splitmix generator).
 #[derive(Clone, Debug)]
@@ -216,4 +220,45 @@ pub(crate) fn any_array(rows_max: usize) -> impl Strategy<Value = ArraySpec> {
     (any_type(), rows, shape, nulls, margin, any::<u64>()).prop_map(|(ty, rows, shape, nulls_percent, margin, seed)| {
         ArraySpec { ty, rows, shape, nulls_percent, margin, seed }
     })
+}
+
+/// The value of a row of a type that has single values.
+pub(crate) fn value_at(ty: &LogicalType, array: &ArrayRef, row: usize) -> Option<Value> {
+    let range = crate::zone_map::ZoneMap::of(ty, &array.slice(row, 1));
+    match ty {
+        LogicalType::Json => (!array.is_null(row)).then(|| Value::Text(array.as_string_view().value(row).to_owned())),
+        LogicalType::Varchar | LogicalType::Uuid if !array.is_null(row) => {
+            Some(Value::Text(array.as_string_view().value(row).to_owned()))
+        }
+        LogicalType::Blob if !array.is_null(row) => Some(Value::Bytes(array.as_binary_view().value(row).to_vec())),
+        _ => range.min,
+    }
+}
+
+/// A condition on values like those of the array, so that it is met now and then; on LIST and STRUCT, only whether they are NULL.
+pub(crate) fn any_predicate(ty: &LogicalType, array: &ArrayRef, numbers: &mut Numbers) -> Option<Predicate> {
+    const OPS: [Comparison; 6] = [
+        Comparison::Equal,
+        Comparison::NotEqual,
+        Comparison::Less,
+        Comparison::LessOrEqual,
+        Comparison::Greater,
+        Comparison::GreaterOrEqual,
+    ];
+    let column = ColumnId(1);
+    let other =
+        ArraySpec { ty: ty.clone(), rows: 4, shape: Shape::Wide, nulls_percent: 0, margin: 0, seed: numbers.next() };
+    let other = other.array();
+    let mut value = || match numbers.below(5) {
+        0 => value_at(ty, &other, numbers.below(4) as usize),
+        _ => value_at(ty, array, numbers.below(array.len() as u64) as usize),
+    };
+    let (one, some) = (value(), (0..4).filter_map(|_| value()).collect::<Vec<_>>());
+    match (numbers.below(10), one) {
+        (0, _) => Some(Predicate::IsNull(column)),
+        (1, _) => Some(Predicate::IsNotNull(column)),
+        (2 | 3, Some(_)) => Some(Predicate::In { column, values: some }),
+        (_, Some(value)) => Some(Predicate::Compare { column, op: OPS[numbers.below(6) as usize], value }),
+        (_, None) => Some(Predicate::IsNotNull(column)),
+    }
 }

@@ -2,6 +2,8 @@
 
 use std::cmp::Ordering;
 
+use crate::logical_type::LogicalType;
+
 /// One non-NULL value of some column. The column's type says what it means: dates are days, times and timestamps
 /// microseconds, a decimal is unscaled.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,5 +38,31 @@ impl Value {
             (Self::Bytes(a), Self::Bytes(b)) => a.cmp(b),
             _ => return None,
         })
+    }
+
+    /// Whether a column of type `ty` can hold it, but for its range.
+    pub(crate) fn is_of(&self, ty: &LogicalType) -> bool {
+        use LogicalType as T;
+        match self {
+            Self::Bool(_) => matches!(ty, T::Boolean),
+            Self::Int(_) => matches!(
+                ty,
+                T::TinyInt | T::SmallInt | T::Integer | T::BigInt | T::Date | T::Time | T::Timestamp | T::TimestampTz
+            ),
+            Self::UInt(_) => matches!(ty, T::UTinyInt | T::USmallInt | T::UInteger | T::UBigInt),
+            Self::Decimal(_) => matches!(ty, T::Decimal { .. }),
+            Self::Float(_) => matches!(ty, T::Real | T::Double),
+            Self::Text(_) => matches!(ty, T::Varchar | T::Uuid | T::Json),
+            Self::Bytes(_) => matches!(ty, T::Blob),
+        }
+    }
+
+    /// The bytes of text or bytes that a column of type `ty` can hold; `None` for any other value.
+    pub(crate) fn bytes_of(&self, ty: &LogicalType) -> Option<&[u8]> {
+        match self {
+            Self::Text(text) if self.is_of(ty) => Some(text.as_bytes()),
+            Self::Bytes(bytes) if self.is_of(ty) => Some(bytes),
+            _ => None,
+        }
     }
 }

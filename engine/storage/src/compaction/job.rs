@@ -198,7 +198,8 @@ fn write_segment(shared: &Shared, job: &Job, sources: &[Source], id: SegmentId) 
     let columns: Vec<&Column> = columns.collect();
     let stored: Vec<_> = columns.iter().map(|column| (column.id, column.logical_type.clone())).collect();
     let path = segment_path(id);
-    let mut writer = SegmentWriter::create(&shared.disk(), &path, &stored, shared.options.row_group_rows)?;
+    let mut writer = SegmentWriter::create(&shared.disk(), &path, &stored, shared.options.row_group_rows)?
+        .with_value_filters(shared.options.value_filters);
     for source in sources {
         for row_group in 0..source.segment.reader.row_groups() {
             copy(shared, source, row_group, &columns, job.horizon, &mut writer)?;

@@ -112,6 +112,11 @@ impl<'a> Block<'a> {
         self.keys
     }
 
+    /// No key is below the first or above the second; the first occurs.
+    pub(crate) fn bounds(&self) -> (u64, u64) {
+        (self.min, self.min.saturating_add(self.mask()))
+    }
+
     fn mask(&self) -> u64 {
         u64::MAX.checked_shr(64 - self.width as u32).unwrap_or(0)
     }

@@ -28,7 +28,8 @@ mod compress;
 pub(crate) mod delta;
 mod dictionary;
 mod encoder;
-mod keys;
+pub(crate) mod keys;
+mod matches;
 mod nested;
 mod numbers;
 mod plain;
@@ -45,6 +46,7 @@ mod texts;
 mod uuid;
 
 pub(crate) use encoder::Encoder;
+pub(crate) use matches::{Matches, matches};
 pub(crate) use take::take;
 
 /// Bodies start at multiples of this, and so do values after a bitmap: enough for any vector unit.

@@ -84,11 +84,21 @@ fn decode_bytes(
     values: &Buffer,
     reader: &mut ByteReader<'_>,
 ) -> Result<ArrayRef> {
-    let lengths = bitpack::unpack_u32(rows, reader)?;
-    let data = super::take_buffer(values, lengths.iter().map(|length| u64::from(*length)).sum(), reader)?;
+    let (lengths, data) = lengths_and_data(rows, values, reader)?;
     let views = Views::new(lengths.iter().map(|length| *length as usize), Data::Shared(&data), text)
         .map_err(|error| reader.corrupt("text or bytes", error))?;
     Ok(views.into_array(nulls))
+}
+
+/// The lengths of texts or bytes, and as much data as they sum up to.
+pub(crate) fn lengths_and_data(
+    rows: usize,
+    values: &Buffer,
+    reader: &mut ByteReader<'_>,
+) -> Result<(Vec<u32>, Buffer)> {
+    let lengths = bitpack::unpack_u32(rows, reader)?;
+    let data = super::take_buffer(values, lengths.iter().map(|length| u64::from(*length)).sum(), reader)?;
+    Ok((lengths, data))
 }
 
 /// Texts or bytes at `positions` alone, with their NULLs; the array has a copy of its own. Only the values asked for are checked.
@@ -103,9 +113,8 @@ pub(crate) fn take_bytes(
     values: &Buffer,
     mut reader: ByteReader<'_>,
 ) -> Result<ArrayRef> {
-    let lengths = bitpack::unpack_u32(rows, &mut reader)?;
+    let (lengths, all) = lengths_and_data(rows, values, &mut reader)?;
     let starts = super::starts(&lengths);
-    let all = super::take_buffer(values, starts[rows] as u64, &mut reader)?;
     let ranges = positions.iter().map(|position| starts[*position as usize]..starts[*position as usize + 1]);
     let data = super::copied(&all, ranges.clone());
     let views = Views::new(ranges.map(|range| range.len()), Data::Shared(&data), text)

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::error::ErrorKind;
-use crate::test_arrays::{Numbers, any_array};
+use crate::test_arrays::{ArraySpec, Numbers, Shape, any_array};
 
 fn encoded(ty: &LogicalType, array: &ArrayRef) -> (ChunkForm, Vec<u8>) {
     let mut bytes = Vec::new();
@@ -338,4 +338,53 @@ fn dictionaries_have_limits() {
     let built = dictionary::Dictionary::build(&texts, 0..5, 2).unwrap();
     assert_eq!((built.entries, built.codes), (vec![1, 2], vec![0, 0, 1, 1, 0]));
     assert!(dictionary::Dictionary::build(&texts, 0..5, 1).is_none());
+}
+
+/// A type and 3,000 values of it for each encoding.
+pub(super) fn one_of_each() -> Vec<((LogicalType, ArrayRef), Encoding)> {
+    let made = |ty: LogicalType, shape: Shape, nulls_percent: u64| {
+        let spec = ArraySpec { ty, rows: 3000, shape, nulls_percent, margin: 0, seed: 5 };
+        (spec.ty.clone(), spec.array())
+    };
+    let prices = Float64Array::from_iter((0..3000).map(|i| (i % 9 > 0).then(|| f64::from(i) / 4.0)));
+    let runs = Int64Array::from_iter_values((0..3000).map(|i| i / 70 * 7919 % 1000));
+    let seconds = Int64Array::from_iter_values((0..3000).map(|i| (i * 7919 % 1000) * 1_000_000));
+    let mut numbers = Numbers(8);
+    let uuids = StringViewArray::from_iter_values((0..3000).map(|_| {
+        let (a, b) = (numbers.next(), numbers.next());
+        format!(
+            "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
+            a >> 32,
+            a >> 16 & 0xffff,
+            a & 0xffff,
+            b >> 48,
+            b & 0xffff_ffff_ffff
+        )
+    }));
+    let words = ["carefully", "final", "requests", "sleep", "above", "the", "ironic", "deposits"];
+    let comments = StringViewArray::from_iter((0..3000).map(|i| {
+        let comment = (0..6).map(|_| words[numbers.below(8) as usize]).collect::<Vec<_>>().join(" ");
+        (i % 20 > 0).then_some(comment)
+    }));
+    let noise = arrow_array::BinaryViewArray::from_iter_values(
+        (0..3000).map(|i| (0..i % 20).map(|_| numbers.next() as u8).collect::<Vec<_>>()),
+    );
+    let nested = LogicalType::List(Box::new(LogicalType::Varchar));
+    vec![
+        (made(LogicalType::BigInt, Shape::Constant, 0), Encoding::Constant),
+        (made(LogicalType::Varchar, Shape::Wide, 100), Encoding::Constant),
+        (made(LogicalType::Varchar, Shape::Constant, 50), Encoding::Constant),
+        (made(LogicalType::BigInt, Shape::Wide, 0), Encoding::Plain),
+        (made(LogicalType::BigInt, Shape::Wide, 50), Encoding::Sparse),
+        ((LogicalType::Varchar, Arc::new(comments) as ArrayRef), Encoding::Symbols),
+        ((LogicalType::Blob, Arc::new(noise) as ArrayRef), Encoding::Plain),
+        (made(LogicalType::Integer, Shape::Narrow, 3), Encoding::Packed),
+        (made(LogicalType::Timestamp, Shape::Ascending, 3), Encoding::Delta),
+        (made(LogicalType::Varchar, Shape::Few, 3), Encoding::Dictionary),
+        (made(nested, Shape::Wide, 3), Encoding::Columns),
+        ((LogicalType::Double, Arc::new(prices) as ArrayRef), Encoding::Scaled),
+        ((LogicalType::BigInt, Arc::new(runs) as ArrayRef), Encoding::RunLength),
+        ((LogicalType::BigInt, Arc::new(seconds) as ArrayRef), Encoding::Stepped),
+        ((LogicalType::Uuid, Arc::new(uuids) as ArrayRef), Encoding::Uuid),
+    ]
 }

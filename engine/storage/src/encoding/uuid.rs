@@ -51,7 +51,7 @@ pub(crate) fn encode(lengths: &[u64], data: &[u8], out: &mut Vec<u8>) -> bool {
     for length in lengths {
         let parsed = match *length {
             0 => Some([0; BYTES]),
-            36 => texts.next().and_then(parse),
+            36 => texts.next().and_then(parse_array),
             _ => None,
         };
         match parsed {
@@ -65,7 +65,12 @@ pub(crate) fn encode(lengths: &[u64], data: &[u8], out: &mut Vec<u8>) -> bool {
     true
 }
 
-fn parse(text: &[u8; TEXT_BYTES]) -> Option<[u8; BYTES]> {
+/// The bytes of a text that is encoded so; `None` for any other.
+pub(crate) fn parse(text: &[u8]) -> Option<[u8; BYTES]> {
+    parse_array(text.try_into().ok()?)
+}
+
+fn parse_array(text: &[u8; TEXT_BYTES]) -> Option<[u8; BYTES]> {
     let mut bytes = [0; BYTES];
     let mut odd = 0;
     for (byte, place) in bytes.iter_mut().zip(PLACES) {
@@ -87,8 +92,16 @@ pub(crate) fn decode(
     text: bool,
     mut reader: ByteReader<'_>,
 ) -> Result<ArrayRef> {
-    let bytes = reader.take(rows.saturating_mul(BYTES))?;
-    array(bytes.as_chunks().0.iter(), nulls, text, reader)
+    let values = values(rows, &mut reader)?;
+    array(values.iter(), nulls, text, reader)
+}
+
+/// The bytes of `rows` values; those of a NULL are zeros.
+///
+/// # Errors
+/// As [`decode`].
+pub(crate) fn values<'a>(rows: usize, reader: &mut ByteReader<'a>) -> Result<&'a [[u8; BYTES]]> {
+    Ok(reader.take(rows.saturating_mul(BYTES))?.as_chunks().0)
 }
 
 /// As [`decode`], the values at `positions` alone, with their NULLs.
@@ -99,8 +112,8 @@ pub(crate) fn take(
     text: bool,
     mut reader: ByteReader<'_>,
 ) -> Result<ArrayRef> {
-    let bytes = reader.take(rows.saturating_mul(BYTES))?.as_chunks().0;
-    array(positions.iter().map(|position| &bytes[*position as usize]), nulls, text, reader)
+    let values = values(rows, &mut reader)?;
+    array(positions.iter().map(|position| &values[*position as usize]), nulls, text, reader)
 }
 
 fn array<'a>(

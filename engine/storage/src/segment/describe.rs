@@ -50,16 +50,22 @@ fn print_group(segment: &Segment, row_group: usize, page: &mut Page<'_>) {
 }
 
 fn chunk_text(chunk: &Chunk) -> String {
-    let Chunk { form, extent, zone_map } = chunk;
-    let compression = if form.compression == Compression::Lz4 { " and lz4" } else { "" };
+    let Chunk { form, extent, filter, zone_map } = chunk;
+    let compression = match form.compression {
+        Compression::None => "",
+        Compression::Lz4 => " and lz4",
+        Compression::Zstd => " and zstd",
+    };
+    let filter = filter.map(|filter| format!(", filter of {} bytes at {}", filter.bytes, filter.offset));
     let exact = if zone_map.exact { "" } else { " (loose)" };
     format!(
-        "{:?}{compression}, {} bytes at {}, {} NULLs, from {} to {}{exact}",
+        "{:?}{compression}, {} bytes at {}, {} NULLs, from {} to {}{exact}{}",
         form.encoding,
         extent.bytes,
         extent.offset,
         form.null_count,
         shown(zone_map.min.as_ref()),
         shown(zone_map.max.as_ref()),
+        filter.unwrap_or_default(),
     )
 }

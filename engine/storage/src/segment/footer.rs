@@ -12,7 +12,7 @@ use crate::frame::{ByteReader, PutBytes};
 use crate::ids::{ColumnId, SnapshotId};
 use crate::logical_type::LogicalType;
 use crate::schema::TableSchema;
-use crate::segment::ROW_GROUP_ROWS_MAX;
+use crate::segment::{ROW_GROUP_ROWS_MAX, value_filter};
 use crate::value::Value;
 use crate::zone_map::ZoneMap;
 
@@ -37,6 +37,8 @@ pub(super) struct Extent {
 pub(super) struct Chunk {
     pub(super) form: ChunkForm,
     pub(super) extent: Extent,
+    /// The filter over its values, if it has one.
+    pub(super) filter: Option<Extent>,
     pub(super) zone_map: ZoneMap,
 }
 
@@ -146,6 +148,10 @@ fn encode_chunk(chunk: &Chunk, out: &mut Vec<u8>) {
     out.put_u32(chunk.form.null_count as u32);
     out.put_u64(chunk.form.value_bytes);
     encode_extent(chunk.extent, out);
+    out.put_u8(u8::from(chunk.filter.is_some()));
+    if let Some(filter) = chunk.filter {
+        encode_extent(filter, out);
+    }
     encode_value(chunk.zone_map.min.as_ref(), out);
     encode_value(chunk.zone_map.max.as_ref(), out);
 }
@@ -171,11 +177,29 @@ fn decode_chunk(
     }
     let form = ChunkForm { encoding, compression, null_count, value_bytes: reader.u64()? };
     let extent = decode_extent(end_of_bodies, reader)?;
+    let filter = decode_filter(rows, end_of_bodies, reader)?;
     let (min, max) = (decode_bound(ty, reader)?, decode_bound(ty, reader)?);
     if exact && (min.is_none() || max.is_none()) {
         return Err(reader.corrupt("bounds that are called exact", "none"));
     }
-    Ok(Chunk { form, extent, zone_map: ZoneMap { min, max, exact, null_count: null_count as u64 } })
+    Ok(Chunk { form, extent, filter, zone_map: ZoneMap { min, max, exact, null_count: null_count as u64 } })
+}
+
+fn decode_filter(rows: usize, end_of_bodies: u64, reader: &mut ByteReader<'_>) -> Result<Option<Extent>> {
+    match reader.u8()? {
+        0 => Ok(None),
+        1 => {
+            let extent = decode_extent(end_of_bodies, reader)?;
+            match value_filter::is_length(extent.bytes, rows) {
+                true => Ok(Some(extent)),
+                false => {
+                    Err(reader
+                        .corrupt(format_args!("a filter over {rows} rows"), format_args!("{} bytes", extent.bytes)))
+                }
+            }
+        }
+        found => Err(reader.corrupt("0 or 1 for a filter", found)),
+    }
 }
 
 fn unknown(what: &str, tag: u8, file: &str) -> Error {
@@ -184,25 +208,9 @@ fn unknown(what: &str, tag: u8, file: &str) -> Error {
 
 fn decode_bound(ty: &LogicalType, reader: &mut ByteReader<'_>) -> Result<Option<Value>> {
     let bound = decode_value(reader)?;
-    match bound.as_ref().is_none_or(|value| is_bound_of(ty, value)) {
+    match bound.as_ref().is_none_or(|value| *ty != LogicalType::Json && value.is_of(ty)) {
         true => Ok(bound),
         false => Err(reader.corrupt(format_args!("a bound of {ty}"), format_args!("{bound:?}"))),
-    }
-}
-
-fn is_bound_of(ty: &LogicalType, value: &Value) -> bool {
-    use LogicalType as T;
-    match value {
-        Value::Bool(_) => matches!(ty, T::Boolean),
-        Value::Int(_) => matches!(
-            ty,
-            T::TinyInt | T::SmallInt | T::Integer | T::BigInt | T::Date | T::Time | T::Timestamp | T::TimestampTz
-        ),
-        Value::UInt(_) => matches!(ty, T::UTinyInt | T::USmallInt | T::UInteger | T::UBigInt),
-        Value::Decimal(_) => matches!(ty, T::Decimal { .. }),
-        Value::Float(_) => matches!(ty, T::Real | T::Double),
-        Value::Text(_) => matches!(ty, T::Varchar | T::Uuid),
-        Value::Bytes(_) => matches!(ty, T::Blob),
     }
 }
 

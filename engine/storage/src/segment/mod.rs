@@ -12,6 +12,7 @@
 mod describe;
 mod footer;
 mod reader;
+mod value_filter;
 mod writer;
 
 #[cfg(test)]

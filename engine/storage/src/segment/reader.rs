@@ -7,13 +7,15 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use arrow_array::ArrayRef;
+use arrow_array::cast::AsArray;
+use arrow_array::{Array, ArrayRef};
 use arrow_buffer::Buffer;
 
 use super::footer::{Extent, Footer, TAIL_BYTES, decode_tail};
-use super::{HEADER, ROWS_MAX};
+use super::{HEADER, ROWS_MAX, value_filter};
 use crate::commit_runs::CommitRuns;
-use crate::encoding;
+use crate::condition::{Condition, Decision};
+use crate::encoding::{self, Matches};
 use crate::error::{Error, Result};
 use crate::frame::{ByteReader, FILE_HEADER_BYTES};
 use crate::ids::{ColumnId, SnapshotId};
@@ -32,7 +34,7 @@ pub(crate) struct Segment {
     /// Per row group, the position of its first row.
     first_rows: Vec<u32>,
     footer_offset: u64,
-    /// Which bodies have been checked: per row group the chunks, then the commit runs.
+    /// Which bodies have been checked: per row group the chunks, then the commit runs, then the filters of the chunks.
     checked: Vec<AtomicBool>,
 }
 
@@ -71,7 +73,7 @@ impl Segment {
             *next += group.rows as u32;
             Some(first)
         });
-        let bodies = footer.row_groups.len() * (footer.columns.len() + 1);
+        let bodies = footer.row_groups.len() * (2 * footer.columns.len() + 1);
         Ok(Self {
             file: file.to_owned(),
             rows,
@@ -186,6 +188,40 @@ impl Segment {
         encoding::take(ty, group.rows, &chunk.form, &body, positions, &self.file, chunk.extent.offset).map(Some)
     }
 
+    /// What is known, without reading the column, of the rows of a row group that meet a condition made for [`Segment::column_type`];
+    /// `Unknown` if the segment does not have the column.
+    ///
+    /// # Errors
+    /// `Corrupt` for damaged bytes.
+    pub(crate) fn decide(&self, row_group: usize, column: ColumnId, condition: &Condition) -> Result<Decision> {
+        let Some(place) = self.places.get(&column).copied() else { return Ok(Decision::Unknown) };
+        let group = &self.footer.row_groups[row_group];
+        let chunk = &group.chunks[place];
+        let decision = condition.decide(&self.footer.columns[place].1, group.rows, &chunk.zone_map);
+        let (Decision::Unknown, Some(extent), Some(wanted)) = (decision, chunk.filter, condition.wanted_bytes()) else {
+            return Ok(decision);
+        };
+        let filter = self.body(row_group, group.chunks.len() + 1 + place, extent)?;
+        match wanted.iter().any(|value| value_filter::may_contain(&filter, value)) {
+            true => Ok(Decision::Unknown),
+            false => Ok(Decision::None),
+        }
+    }
+
+    /// Which rows of a row group meet a condition made for [`Segment::column_type`], by the encoded values; `None` if the segment does not
+    /// have the column.
+    ///
+    /// # Errors
+    /// `Corrupt` for damaged bytes.
+    pub(crate) fn matches(&self, row_group: usize, column: ColumnId, condition: &Condition) -> Result<Option<Matches>> {
+        let Some(place) = self.places.get(&column).copied() else { return Ok(None) };
+        let group = &self.footer.row_groups[row_group];
+        let chunk = &group.chunks[place];
+        let body = self.body(row_group, place, chunk.extent)?;
+        let ty = &self.footer.columns[place].1;
+        encoding::matches(condition, ty, group.rows, &chunk.form, &body, &self.file, chunk.extent.offset).map(Some)
+    }
+
     fn read_place(&self, row_group: usize, place: usize) -> Result<ArrayRef> {
         let group = &self.footer.row_groups[row_group];
         let chunk = &group.chunks[place];
@@ -197,7 +233,7 @@ impl Segment {
     /// A body's bytes, checked the first time.
     fn body(&self, row_group: usize, place: usize, extent: Extent) -> Result<Buffer> {
         let body = self.buffer.slice_with_length(extent.offset as usize, extent.bytes as usize);
-        let checked = &self.checked[row_group * (self.footer.columns.len() + 1) + place];
+        let checked = &self.checked[row_group * (2 * self.footer.columns.len() + 1) + place];
         // Relaxed: the flag guards no other memory; at worst two readers check at once.
         if !checked.load(Ordering::Relaxed) {
             self.check_body(&body, extent)?;
@@ -237,11 +273,12 @@ impl Segment {
         &self.footer
     }
 
-    /// Reads and checks one column chunk.
+    /// Reads and checks one column chunk, and its filter if it has one.
     pub(super) fn verify_chunk(&self, row_group: usize, place: usize) -> Result<()> {
-        let extent = self.footer.row_groups[row_group].chunks[place].extent;
-        self.check_body(&self.buffer[range(extent)], extent)?;
-        self.read_place(row_group, place).map(drop)
+        let chunk = &self.footer.row_groups[row_group].chunks[place];
+        self.check_body(&self.buffer[range(chunk.extent)], chunk.extent)?;
+        let array = self.read_place(row_group, place)?;
+        chunk.filter.map_or(Ok(()), |filter| self.verify_filter(filter, &array))
     }
 
     /// Reads and checks the commit runs of a row group.
@@ -255,11 +292,29 @@ impl Segment {
     pub(super) fn verify_gaps(&self) -> Result<()> {
         let mut extents = vec![Extent { offset: 0, bytes: FILE_HEADER_BYTES as u64, crc: 0 }];
         for group in &self.footer.row_groups {
-            extents.extend(group.chunks.iter().map(|chunk| chunk.extent));
+            extents.extend(group.chunks.iter().flat_map(|chunk| [Some(chunk.extent), chunk.filter]).flatten());
             extents.push(group.commits);
         }
         extents.push(Extent { offset: self.footer_offset, ..Extent::default() });
         self.check_gaps(extents)
+    }
+
+    /// A filter denies no value of its chunk.
+    fn verify_filter(&self, extent: Extent, array: &ArrayRef) -> Result<()> {
+        let filter = &self.buffer[range(extent)];
+        self.check_body(filter, extent)?;
+        let texts = array
+            .as_string_view_opt()
+            .ok_or_else(|| Error::corrupt(&self.file, extent.offset, "a filter over text", array.data_type()))?;
+        match texts.iter().flatten().find(|text| !value_filter::may_contain(filter, text.as_bytes())) {
+            None => Ok(()),
+            Some(denied) => Err(Error::corrupt(
+                &self.file,
+                extent.offset,
+                "a filter that knows all values",
+                format_args!("one that denies {denied:?}"),
+            )),
+        }
     }
 
     /// Bodies follow each other, with nothing but zeros between them.

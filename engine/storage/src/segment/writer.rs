@@ -10,7 +10,7 @@ use std::sync::Arc;
 use arrow_array::ArrayRef;
 
 use super::footer::{Chunk, Extent, Footer, RowGroup, encode_tail};
-use super::{HEADER, ROW_GROUP_ROWS_MAX, SegmentFacts};
+use super::{HEADER, ROW_GROUP_ROWS_MAX, SegmentFacts, value_filter};
 use crate::commit_runs::CommitRuns;
 use crate::concat::concat;
 use crate::encoding::{ALIGNMENT, Encoder};
@@ -37,6 +37,7 @@ pub(crate) struct SegmentWriter {
     buffer: Vec<u8>,
     position: u64,
     unsynced_bytes: usize,
+    value_filters: bool,
 }
 
 impl SegmentWriter {
@@ -70,7 +71,13 @@ impl SegmentWriter {
             buffer,
             position: 0,
             unsynced_bytes: 0,
+            value_filters: true,
         })
+    }
+
+    /// Whether column chunks get filters over their values, where such a filter pays; they do unless told.
+    pub(crate) fn with_value_filters(self, value_filters: bool) -> Self {
+        Self { value_filters, ..self }
     }
 
     /// Adds rows; `columns` are in the order given to [`SegmentWriter::create`], each of `rows` values.
@@ -162,7 +169,9 @@ impl SegmentWriter {
             Err(parts) => concat(&ty, &parts)?,
         };
         let ((form, zone_map), extent) = self.put_body(|encoder, body| encoder.encode(&ty, &array, body));
-        Ok(Chunk { form, extent, zone_map })
+        let filter = self.value_filters.then(|| value_filter::build(&ty, form.encoding, &array)).flatten();
+        let filter = filter.map(|filter| self.put_body(|_, body| body.extend_from_slice(&filter)).1);
+        Ok(Chunk { form, extent, filter, zone_map })
     }
 
     /// Appends a body and pads it to the next aligned place.

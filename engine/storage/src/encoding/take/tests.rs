@@ -3,9 +3,10 @@ use arrow_buffer::Buffer;
 use proptest::prelude::*;
 
 use super::*;
+use crate::encoding::tests::one_of_each;
 use crate::encoding::{Compression, Encoder, decode};
 use crate::error::ErrorKind;
-use crate::test_arrays::{ArraySpec, Numbers, Shape, any_array};
+use crate::test_arrays::{Numbers, any_array};
 
 /// Some of `rows` positions: about `percent` of 100 of them.
 fn some_positions(rows: usize, percent: u64, seed: u64) -> Vec<u32> {
@@ -77,52 +78,7 @@ proptest! {
 /// Proves invariant 1 for each encoding by name, so that none is left out by chance.
 #[test]
 fn every_encoding_is_taken_from() {
-    let made = |ty: LogicalType, shape: Shape, nulls_percent: u64| {
-        let spec = ArraySpec { ty, rows: 3000, shape, nulls_percent, margin: 0, seed: 5 };
-        (spec.ty.clone(), spec.array())
-    };
-    let prices = arrow_array::Float64Array::from_iter((0..3000).map(|i| (i % 9 > 0).then(|| f64::from(i) / 4.0)));
-    let runs = arrow_array::Int64Array::from_iter_values((0..3000).map(|i| i / 70 * 7919 % 1000));
-    let seconds = arrow_array::Int64Array::from_iter_values((0..3000).map(|i| (i * 7919 % 1000) * 1_000_000));
-    let mut numbers = Numbers(8);
-    let uuids = arrow_array::StringViewArray::from_iter_values((0..3000).map(|_| {
-        let (a, b) = (numbers.next(), numbers.next());
-        format!(
-            "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
-            a >> 32,
-            a >> 16 & 0xffff,
-            a & 0xffff,
-            b >> 48,
-            b & 0xffff_ffff_ffff
-        )
-    }));
-    let words = ["carefully", "final", "requests", "sleep", "above", "the", "ironic", "deposits"];
-    let comments = arrow_array::StringViewArray::from_iter((0..3000).map(|i| {
-        let comment = (0..6).map(|_| words[numbers.below(8) as usize]).collect::<Vec<_>>().join(" ");
-        (i % 20 > 0).then_some(comment)
-    }));
-    let noise = arrow_array::BinaryViewArray::from_iter_values(
-        (0..3000).map(|i| (0..i % 20).map(|_| numbers.next() as u8).collect::<Vec<_>>()),
-    );
-    let nested = LogicalType::List(Box::new(LogicalType::Varchar));
-    let cases = [
-        (made(LogicalType::BigInt, Shape::Constant, 0), Encoding::Constant),
-        (made(LogicalType::Varchar, Shape::Wide, 100), Encoding::Constant),
-        (made(LogicalType::Varchar, Shape::Constant, 50), Encoding::Constant),
-        (made(LogicalType::BigInt, Shape::Wide, 0), Encoding::Plain),
-        (made(LogicalType::BigInt, Shape::Wide, 50), Encoding::Sparse),
-        ((LogicalType::Varchar, Arc::new(comments) as ArrayRef), Encoding::Symbols),
-        ((LogicalType::Blob, Arc::new(noise) as ArrayRef), Encoding::Plain),
-        (made(LogicalType::Integer, Shape::Narrow, 3), Encoding::Packed),
-        (made(LogicalType::Timestamp, Shape::Ascending, 3), Encoding::Delta),
-        (made(LogicalType::Varchar, Shape::Few, 3), Encoding::Dictionary),
-        (made(nested, Shape::Wide, 3), Encoding::Columns),
-        ((LogicalType::Double, Arc::new(prices) as ArrayRef), Encoding::Scaled),
-        ((LogicalType::BigInt, Arc::new(runs) as ArrayRef), Encoding::RunLength),
-        ((LogicalType::BigInt, Arc::new(seconds) as ArrayRef), Encoding::Stepped),
-        ((LogicalType::Uuid, Arc::new(uuids) as ArrayRef), Encoding::Uuid),
-    ];
-    for ((ty, array), encoding) in cases {
+    for ((ty, array), encoding) in one_of_each() {
         let (form, body) = encoded(&ty, &array);
         assert_eq!(form.encoding, encoding, "{ty}");
         for percent in [0, 1, 30, 100] {
