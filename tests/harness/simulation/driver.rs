@@ -152,8 +152,8 @@ impl Simulation {
     pub fn step(&mut self) -> Result<Flow, Fault> {
         self.pass_time();
         match self.random.u8(..100) {
-            0..48 => self.commit()?,
-            48..60 => self.transact()?,
+            0..43 => self.commit()?,
+            43..60 => self.transact()?,
             60..66 => self.flush()?,
             66..69 => self.compact()?,
             69..71 => self.prepare_spare()?,
@@ -163,7 +163,8 @@ impl Simulation {
             83..90 => self.check_pins()?,
             90..92 => self.release_pin(),
             92..97 => self.check_now()?,
-            97..98 => self.check_files()?,
+            97 => self.check_files()?,
+            98 => self.back_up()?,
             _ => return self.reopen(),
         }
         self.flow()

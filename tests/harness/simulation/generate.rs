@@ -49,8 +49,12 @@ impl Generator {
     /// A commit of one to four changes that make sense in the world this client sees. `new_id` gives table ids.
     pub fn wish(&mut self, seen: &World, past: &Model, new_id: &mut dyn FnMut() -> u64) -> Wish {
         let mut wish = Wish { ops: Vec::new(), info: self.info() };
-        if seen.databases.is_empty() {
+        // Most tables live in one schema: without it hardly anything would come about.
+        let home = seen.databases.get("lake");
+        if home.is_none() {
             wish.ops.push(Op::CreateDatabase { name: "LAKE".to_owned() });
+        }
+        if home.is_none_or(|database| !database.schemas.contains_key("main")) {
             wish.ops.push(Op::CreateSchema { database: "lake".to_owned(), name: "main".to_owned() });
         }
         // Later changes of a commit build on its earlier ones: they are chosen in the world that those make.

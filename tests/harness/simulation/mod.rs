@@ -10,6 +10,7 @@
 //!    it is there whole or not at all after the next restart. Any other failure means that it is not there.
 //! 3. The model shares no code with the engine but the names of types and of error kinds.
 
+mod backups;
 mod cell;
 pub mod check;
 mod commits;

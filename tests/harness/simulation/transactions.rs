@@ -53,10 +53,10 @@ impl Simulation {
         let mut open = self.open.swap_remove(place);
         match self.random.u8(..10) {
             0 => self.trace.count("rolled back"),
-            1..3 => self.commit_transaction(open)?,
+            1..4 => self.commit_transaction(open)?,
             choice => {
                 self.change_within(&mut open)?;
-                if choice < 6 {
+                if choice < 7 {
                     look(&open).map_err(|fault| format!("in a transaction: {fault}"))?;
                 }
                 self.open.push(open);
