@@ -366,16 +366,18 @@ impl Simulation {
         self.flow()
     }
 
-    /// Closes the engine in good order. Held snapshots outlive it, but are let go of here.
+    /// Closes the engine. Held snapshots outlive it, but are let go of here. `true` if its log got its closing mark: without one, damage to
+    /// the last group of commits cannot be told from a torn write.
     ///
     /// # Errors
     /// If that fails without reason, or the held snapshots change by it.
-    pub fn close(&mut self) -> Result<(), Fault> {
+    pub fn close(&mut self) -> Result<bool, Fault> {
         let outcome = self.engine().close();
+        let marked = outcome.is_ok();
         self.excused("close", outcome)?;
         self.check_pins().map_err(|fault| format!("after close: {fault}"))?;
         self.let_go();
-        Ok(())
+        Ok(marked)
     }
 
     fn let_go(&mut self) {

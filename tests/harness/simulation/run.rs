@@ -128,8 +128,8 @@ fn end(simulation: &mut Simulation) -> Result<(), Fault> {
         return Ok(());
     }
     simulation.set_room(None);
-    simulation.close()?;
-    for _ in 0..2 {
+    let probes = if simulation.close()? { 2 } else { 0 };
+    for _ in 0..probes {
         let options = simulation.options().clone();
         let mut random = simulation.random().fork();
         let (what, reported) = damage::probe(&simulation.disk, &simulation.model, &options, &mut random)?;
