@@ -245,6 +245,19 @@ fn uuid(numbers: &mut Numbers) -> String {
     format!("{:08x}-{:04x}-{:04x}-{:04x}-{:012x}", a >> 32, a >> 16 & 0xffff, a & 0xffff, b >> 48, b & 0xffff_ffff_ffff)
 }
 
+/// Proves that an empty text among UUIDs, be they all different or in a dictionary, is not taken for one.
+#[test]
+fn empty_texts_among_uuids_stay_empty() {
+    let mut numbers = Numbers(7);
+    let distinct: Vec<Option<String>> = (0..40).map(|i| (i % 11 > 0).then(|| uuid(&mut numbers))).collect();
+    let with_empty = |i: usize| if i == 5 { Some("") } else { distinct[i % distinct.len()].as_deref() };
+    form_of(LogicalType::Varchar, StringViewArray::from_iter((0..distinct.len()).map(with_empty)));
+    let repeated = form_of(LogicalType::Varchar, StringViewArray::from_iter((0..4000).map(with_empty)));
+    assert_eq!(repeated.0, Encoding::Dictionary);
+    let nulls = form_of(LogicalType::Varchar, StringViewArray::from_iter(distinct.iter().map(Option::as_deref)));
+    assert_eq!(nulls.0, Encoding::Uuid);
+}
+
 /// Proves that a decimal beyond 64 bits is kept whole.
 #[test]
 fn big_decimals_stay_whole() {

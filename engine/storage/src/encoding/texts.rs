@@ -2,8 +2,8 @@
 //!
 //! **Invariant**: the bytes go on for eight zeros after the last value, so that eight can be read from any place.
 
-use arrow_array::GenericByteViewArray;
 use arrow_array::types::ByteViewType;
+use arrow_array::{Array, GenericByteViewArray};
 
 use super::symbol_table::{SYMBOL_BYTES, SymbolTable};
 use super::{Compression, Encoding, bitpack, choose, compress::Compressor, symbols, uuid};
@@ -14,6 +14,8 @@ use crate::byte_views;
 pub(crate) struct Texts {
     /// Bytes of each value; 0 for a NULL.
     lengths: Vec<u64>,
+    /// Whether a value that is not NULL is empty.
+    any_empty: bool,
     padded: Vec<u8>,
     codes: Vec<u8>,
 }
@@ -23,6 +25,7 @@ impl Texts {
     pub(crate) fn load<T: ByteViewType>(&mut self, array: &GenericByteViewArray<T>) {
         self.lengths.clear();
         self.lengths.extend(byte_views::lengths(array).map(|length| length as u64));
+        self.any_empty = self.lengths.iter().filter(|length| **length == 0).count() > array.null_count();
         self.padded.clear();
         self.padded.reserve(self.lengths.iter().sum::<u64>() as usize + SYMBOL_BYTES);
         byte_views::append_values(array, &mut self.padded);
@@ -35,7 +38,9 @@ impl Texts {
 
     /// Appends the values and says how, and which compression to try on that.
     pub(crate) fn encode(&mut self, compressor: &mut Compressor, out: &mut Vec<u8>) -> (Encoding, Compression) {
-        if self.data().len() >= uuid::TEXT_BYTES && uuid::encode(&self.lengths, self.data(), out) {
+        // Zeros stand for a NULL, and cannot stand for an empty text as well.
+        let may_be_uuids = self.data().len() >= uuid::TEXT_BYTES && !self.any_empty;
+        if may_be_uuids && uuid::encode(&self.lengths, self.data(), out) {
             return (Encoding::Uuid, Compression::None);
         }
         let (table, sample) = self.sample(compressor);
