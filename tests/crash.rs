@@ -6,7 +6,7 @@
 use siltstone_storage::io::sim::SimDisk;
 use siltstone_tests::simulation::{Fault, Flow, Simulation};
 
-const STEPS: usize = 30;
+const STEPS: usize = 90;
 const SEEDS: std::ops::Range<u64> = 1..4;
 
 /// Opens the engine and lets it work until it is done or the disk stops it.
