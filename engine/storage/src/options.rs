@@ -40,6 +40,8 @@ pub struct Options {
     pub retention_ms: u64,
     /// Bytes that stay free on the disk: below it commits are refused, so that housekeeping can go on.
     pub disk_reserve_bytes: u64,
+    /// What keys are hashed with in a database made by this opening; `None`: random bytes of the system, as everywhere but in simulation.
+    pub key_secret: Option<[u8; 16]>,
     /// Whether the engine runs its own threads. `false`: commits run on the caller's thread and jobs by [`crate::Engine::flush`],
     /// for simulation and small embedded uses.
     pub background: bool,
@@ -65,6 +67,7 @@ impl Default for Options {
             compaction_threads: 1,
             retention_ms: 7 * 24 * 60 * 60 * 1000,
             disk_reserve_bytes: 256 * MIB,
+            key_secret: None,
             background: true,
         }
     }

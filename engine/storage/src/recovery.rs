@@ -35,7 +35,7 @@ pub(crate) struct Recovered {
 pub(crate) fn recover(disk: &Arc<dyn Disk>, options: &Options) -> Result<Recovered> {
     let manifest = match store::load(disk.as_ref())? {
         Some(manifest) => manifest,
-        None => create(disk.as_ref())?,
+        None => create(disk.as_ref(), options)?,
     };
     // A killed process leaves names that are visible and not yet durable; the sweep below relies on this manifest's.
     disk.sync_dir("").map_err(|error| Error::io("sync", "", error))?;
@@ -61,7 +61,7 @@ pub(crate) fn recover(disk: &Arc<dyn Disk>, options: &Options) -> Result<Recover
 }
 
 /// A new directory: folders, then the first manifest. Nothing is logged before it stands.
-fn create(disk: &dyn Disk) -> Result<Manifest> {
+fn create(disk: &dyn Disk, options: &Options) -> Result<Manifest> {
     for folder in [log::FOLDER, SEGMENT_FOLDER] {
         let left_over = disk.list(folder).map_err(|error| Error::io("list", folder, error))?;
         if !left_over.is_empty() {
@@ -73,9 +73,7 @@ fn create(disk: &dyn Disk) -> Result<Manifest> {
         disk.create_dir(folder).map_err(|error| Error::io("create", folder, error))?;
     }
     disk.sync_dir("").map_err(|error| Error::io("sync", "", error))?;
-    let mut key_secret = [0; 16];
-    getrandom::fill(&mut key_secret)
-        .map_err(|error| Error::with_source(ErrorKind::Internal, "the system has no random bytes", error))?;
+    let key_secret = options.key_secret.map_or_else(random_bytes, Ok)?;
     let manifest = Manifest {
         generation: 1,
         next_table: TableId(1),
@@ -85,6 +83,14 @@ fn create(disk: &dyn Disk) -> Result<Manifest> {
     };
     store::publish(disk, &manifest)?;
     Ok(manifest)
+}
+
+fn random_bytes() -> Result<[u8; 16]> {
+    let mut bytes = [0; 16];
+    match getrandom::fill(&mut bytes) {
+        Ok(()) => Ok(bytes),
+        Err(error) => Err(Error::with_source(ErrorKind::Internal, "the system has no random bytes", error)),
+    }
 }
 
 /// The state at the checkpoint.

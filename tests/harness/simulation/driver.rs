@@ -63,6 +63,7 @@ pub struct Simulation {
 /// Everything runs on the caller's thread; files and row groups are small, so that a short run rolls and splits them.
 fn options(random: &mut Rng) -> Options {
     Options {
+        key_secret: Some([5; 16]),
         background: false,
         log_file_bytes: 1 << random.u32(13..16),
         log_spare_files_max: random.usize(..3),
