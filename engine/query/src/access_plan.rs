@@ -3,25 +3,35 @@
 //! **Invariants**
 //! 1. Reading every unit of the plan and applying its predicate gives exactly the rows the query asked for (at least the
 //!    first `limit_rows` of them, if there is a limit).
-//! 2. [`AccessPlan::read`] touches filter columns first and the others only if a row survives.
+//! 2. [`AccessPlan::read`] has storage apply what it can of the predicate, then reads the columns of the rest of it, for the rows left, then
+//!    the others, for the rows left then.
 
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOptions};
-use datafusion::arrow::compute::{filter_record_batch, prep_null_mask_filter};
+use datafusion::arrow::compute::{filter, prep_null_mask_filter};
 use datafusion::arrow::datatypes::{Schema, SchemaRef};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::utils::{collect_columns, reassign_expr_columns};
-use siltstone_storage::{ColumnId, ScanUnit, TableSnapshot};
+use siltstone_storage::{ColumnId, Predicate, ScanUnit, Selected, TableSnapshot};
 
 use crate::pruning::{ScanColumn, ZoneMaps, may_match, pruner};
+use crate::pushdown::{Split, split};
+
+/// A predicate: what storage evaluates of it, and the rest.
+#[derive(Clone, Debug)]
+struct Filter {
+    whole: Arc<dyn PhysicalExpr>,
+    split: Split,
+    rest: Option<RowFilter>,
+}
 
 /// A predicate in the terms of the columns it needs.
 #[derive(Clone, Debug)]
-struct Predicate {
+struct RowFilter {
     expr: Arc<dyn PhysicalExpr>,
     /// Positions in the table's columns, ascending.
     columns: Vec<usize>,
@@ -35,7 +45,7 @@ pub(crate) struct AccessPlan {
     columns: Arc<[ScanColumn]>,
     projection: Vec<usize>,
     schema: SchemaRef,
-    predicate: Option<Predicate>,
+    filter: Option<Filter>,
     units: Arc<[ScanUnit]>,
     units_total: usize,
     limit_rows: Option<usize>,
@@ -59,12 +69,13 @@ impl AccessPlan {
             (None, Some(limit)) => all[..units_for_limit(all, limit)].into(),
             (None, None) => all.into(),
         };
+        let filter = predicate.map(|expr| Filter::new(expr, &columns, table_schema)).transpose()?;
         Ok(Self {
             table_name: table.table().name.to_string(),
             columns,
             projection,
             schema,
-            predicate: predicate.map(|expr| Predicate::new(expr, table_schema)).transpose()?,
+            filter,
             units,
             units_total: all.len(),
             limit_rows,
@@ -89,7 +100,7 @@ impl AccessPlan {
 
     /// Whether the units hold exactly the rows asked for: no predicate, no limit.
     pub(crate) fn is_whole(&self) -> bool {
-        self.predicate.is_none() && self.limit_rows.is_none()
+        self.filter.is_none() && self.limit_rows.is_none()
     }
 
     pub(crate) fn table_columns(&self) -> &[ScanColumn] {
@@ -97,7 +108,7 @@ impl AccessPlan {
     }
 
     pub(crate) fn predicate(&self) -> Option<&Arc<dyn PhysicalExpr>> {
-        self.predicate.as_ref().map(|predicate| &predicate.expr)
+        self.filter.as_ref().map(|filter| &filter.whole)
     }
 
     pub(crate) fn projected_columns(&self) -> impl Iterator<Item = &ScanColumn> {
@@ -109,46 +120,66 @@ impl AccessPlan {
         unit.bytes(&self.projected_columns().map(|column| column.id).collect::<Vec<_>>())
     }
 
-    /// The rows of a unit that satisfy the predicate; `None` if there are none. Blocks on disk.
-    pub(crate) fn read(&self, unit: &ScanUnit) -> Result<Option<RecordBatch>> {
-        let Some(predicate) = &self.predicate else {
-            let arrays = self.fetch(unit, &self.projection)?;
-            return Ok(Some(self.batch(arrays, unit.rows())?));
+    /// The rows of a unit that satisfy the predicate, less those that `also` (conditions that the query has proved by now) rules out.
+    /// Blocks on disk.
+    pub(crate) fn read(&self, unit: &ScanUnit, also: &[Predicate]) -> Result<UnitRows> {
+        let pushed = self.filter.iter().flat_map(|filter| &filter.split.predicates).chain(also);
+        let selected = unit.filter(&pushed.cloned().collect::<Vec<_>>()).map_err(external)?;
+        let rows_filtered = unit.rows() - selected.rows();
+        let rest = self.filter.as_ref().and_then(|filter| filter.rest.as_ref());
+        let (selected, known) = match rest {
+            Some(rest) if selected.rows() > 0 => self.apply(unit, rest, &selected)?,
+            _ => (selected, Vec::new()),
         };
-        let filter_arrays = self.fetch(unit, &predicate.columns)?;
-        let mask = predicate.evaluate(&filter_arrays, unit.rows())?;
-        let survivors = mask.true_count();
-        if survivors == 0 {
-            return Ok(None);
+        if selected.rows() == 0 {
+            return Ok(UnitRows { batch: None, rows_filtered, rows_late: 0 });
         }
-        let batch = self.batch(self.complete(unit, predicate, &filter_arrays)?, unit.rows())?;
-        if survivors == unit.rows() {
-            return Ok(Some(batch));
-        }
-        Ok(Some(filter_record_batch(&batch, &mask)?))
+        let rows_late = if unit.is_late(&selected) { selected.rows() } else { 0 };
+        let batch = self.batch(self.complete(unit, &selected, known)?, selected.rows())?;
+        Ok(UnitRows { batch: Some(batch), rows_filtered, rows_late })
     }
 
-    /// The projected columns, reusing those the predicate has read.
-    fn complete(&self, unit: &ScanUnit, predicate: &Predicate, filter_arrays: &[ArrayRef]) -> Result<Vec<ArrayRef>> {
-        let read_already = |position: usize| predicate.columns.binary_search(&position).ok();
+    /// The selected rows that satisfy the rest of the predicate, and its columns for them, by position.
+    fn apply(
+        &self,
+        unit: &ScanUnit,
+        rest: &RowFilter,
+        selected: &Selected,
+    ) -> Result<(Selected, Vec<(usize, ArrayRef)>)> {
+        let arrays = self.fetch(unit, &rest.columns, selected)?;
+        let mask = rest.evaluate(&arrays, selected.rows())?;
+        let narrowed = selected.narrowed(unit, &mask);
+        let needed =
+            rest.columns.iter().copied().zip(arrays).filter(|(position, _)| self.projection.contains(position));
+        let known = match narrowed.rows() {
+            0 => Vec::new(),
+            rows if rows == selected.rows() => needed.collect(),
+            _ => needed.map(|(position, array)| Ok((position, filter(&array, &mask)?))).collect::<Result<_>>()?,
+        };
+        Ok((narrowed, known))
+    }
+
+    /// The projected columns of the selected rows, of which some are known.
+    fn complete(&self, unit: &ScanUnit, selected: &Selected, known: Vec<(usize, ArrayRef)>) -> Result<Vec<ArrayRef>> {
+        let find = |position: usize| known.iter().find(|(other, _)| *other == position).map(|(_, array)| array);
         let missing: Vec<usize> =
-            self.projection.iter().copied().filter(|&position| read_already(position).is_none()).collect();
-        let mut fetched = self.fetch(unit, &missing)?.into_iter();
+            self.projection.iter().copied().filter(|&position| find(position).is_none()).collect();
+        let mut fetched = self.fetch(unit, &missing, selected)?.into_iter();
         self.projection
             .iter()
-            .map(|&position| match read_already(position) {
-                Some(i) => Ok(Arc::clone(&filter_arrays[i])),
+            .map(|&position| match find(position) {
+                Some(array) => Ok(Arc::clone(array)),
                 None => fetched.next().ok_or_else(|| short_read(&self.table_name)),
             })
             .collect()
     }
 
-    fn fetch(&self, unit: &ScanUnit, positions: &[usize]) -> Result<Vec<ArrayRef>> {
+    fn fetch(&self, unit: &ScanUnit, positions: &[usize], selected: &Selected) -> Result<Vec<ArrayRef>> {
         if positions.is_empty() {
             return Ok(Vec::new());
         }
         let ids: Vec<ColumnId> = positions.iter().map(|&position| self.columns[position].id).collect();
-        let arrays = unit.read(&ids).map_err(|error| DataFusionError::External(Box::new(error)))?;
+        let arrays = unit.read_selected(&ids, selected).map_err(external)?;
         if arrays.len() != ids.len() {
             return Err(short_read(&self.table_name));
         }
@@ -159,6 +190,21 @@ impl AccessPlan {
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
         Ok(RecordBatch::try_new_with_options(Arc::clone(&self.schema), arrays, &options)?)
     }
+}
+
+/// What a unit gave.
+#[derive(Debug)]
+pub(crate) struct UnitRows {
+    /// `None`: no row.
+    pub(crate) batch: Option<RecordBatch>,
+    /// Rows that storage ruled out before any column was read for its values.
+    pub(crate) rows_filtered: usize,
+    /// Rows of which single values were read, not whole columns.
+    pub(crate) rows_late: usize,
+}
+
+fn external(error: siltstone_storage::Error) -> DataFusionError {
+    DataFusionError::External(Box::new(error))
 }
 
 fn short_read(table: &str) -> DataFusionError {
@@ -193,7 +239,15 @@ fn units_for_limit(units: &[ScanUnit], limit: usize) -> usize {
     units.len()
 }
 
-impl Predicate {
+impl Filter {
+    fn new(whole: Arc<dyn PhysicalExpr>, columns: &[ScanColumn], table_schema: &SchemaRef) -> Result<Self> {
+        let split = split(&whole, &columns.iter().collect::<Vec<_>>());
+        let rest = split.rest.clone().map(|rest| RowFilter::new(rest, table_schema)).transpose()?;
+        Ok(Self { whole, split, rest })
+    }
+}
+
+impl RowFilter {
     fn new(expr: Arc<dyn PhysicalExpr>, table_schema: &SchemaRef) -> Result<Self> {
         let columns: BTreeSet<usize> = collect_columns(&expr).iter().map(|column| column.index()).collect();
         let columns: Vec<usize> = columns.into_iter().collect();
@@ -219,8 +273,10 @@ impl fmt::Display for AccessPlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names: Vec<&str> = self.projected_columns().map(|column| column.name.as_str()).collect();
         write!(f, "table={}, columns=[{}]", self.table_name, names.join(", "))?;
-        if let Some(predicate) = &self.predicate {
-            write!(f, ", filter={}", predicate.expr)?;
+        if let Some(filter) = &self.filter {
+            write!(f, ", filter={}", filter.whole)?;
+            let encoded: Vec<String> = filter.split.translated.iter().map(ToString::to_string).collect();
+            write!(f, ", on encoded data=[{}]", encoded.join(", "))?;
         }
         if let Some(limit) = self.limit_rows {
             write!(f, ", limit={limit}")?;

@@ -38,6 +38,7 @@ mod merge_syntax;
 mod names;
 mod output_names;
 mod pruning;
+mod pushdown;
 mod scan_exec;
 mod scan_stream;
 mod session;

@@ -19,10 +19,11 @@ use datafusion::physical_expr_common::physical_expr::{snapshot_generation, snaps
 use datafusion::physical_optimizer::pruning::PruningPredicate;
 use datafusion::physical_plan::metrics::{BaselineMetrics, Count, ExecutionPlanMetricsSet, MetricBuilder, Time};
 use futures::Stream;
-use siltstone_storage::ScanUnit;
+use siltstone_storage::{Predicate, ScanUnit};
 
 use crate::access_plan::AccessPlan;
 use crate::pruning::{ZoneMaps, may_match, pruner};
+use crate::pushdown::split;
 
 /// Bytes of text that the slices of a unit may share; past it each gets a copy of its own.
 const SHARED_BYTES_MAX: usize = 256 << 10;
@@ -40,6 +41,8 @@ pub(crate) struct ScanMetrics {
     units_read: Count,
     units_pruned_dynamic: Count,
     rows_read: Count,
+    rows_filtered: Count,
+    rows_late: Count,
     bytes_read: Count,
     read_time: Time,
 }
@@ -51,6 +54,8 @@ impl ScanMetrics {
             units_read: MetricBuilder::new(set).counter("units_read", partition),
             units_pruned_dynamic: MetricBuilder::new(set).counter("units_pruned_dynamic", partition),
             rows_read: MetricBuilder::new(set).counter("rows_read", partition),
+            rows_filtered: MetricBuilder::new(set).counter("rows_filtered", partition),
+            rows_late: MetricBuilder::new(set).counter("rows_late", partition),
             bytes_read: MetricBuilder::new(set).counter("bytes_read", partition),
             read_time: MetricBuilder::new(set).subset_time("read_time", partition),
         }
@@ -121,9 +126,14 @@ impl PartitionScan {
         let timer = self.metrics.read_time.clone();
         let plan = Arc::clone(&self.plan);
         let batch_rows = self.batch_rows;
+        let also = self.dynamic.as_ref().map(|filter| filter.predicates.clone()).unwrap_or_default();
+        let (rows_filtered, rows_late) = (self.metrics.rows_filtered.clone(), self.metrics.rows_late.clone());
         let job = tokio::task::spawn_blocking(move || {
             let _timed = timer.timer();
-            Ok(plan.read(&unit)?.map(|batch| slices(&batch, batch_rows)).unwrap_or_default())
+            let rows = plan.read(&unit, &also)?;
+            rows_filtered.add(rows.rows_filtered);
+            rows_late.add(rows.rows_late);
+            Ok(rows.batch.map(|batch| slices(&batch, batch_rows)).unwrap_or_default())
         });
         job.await.map_err(|error| DataFusionError::ExecutionJoin(Box::new(error)))?
     }
@@ -169,12 +179,14 @@ pub(crate) struct DynamicFilter {
     expr: Arc<dyn PhysicalExpr>,
     generation: u64,
     pruner: Option<Arc<PruningPredicate>>,
+    /// What storage can apply of it row by row, as of the last look.
+    predicates: Vec<Predicate>,
 }
 
 impl DynamicFilter {
     /// A filter on the columns the scan returns.
     pub(crate) fn new(expr: Arc<dyn PhysicalExpr>) -> Self {
-        Self { expr, generation: 0, pruner: None }
+        Self { expr, generation: 0, pruner: None, predicates: Vec::new() }
     }
 
     /// Whether the filter, as it is now, proves that the unit has no row it lets through.
@@ -183,6 +195,7 @@ impl DynamicFilter {
         if generation != self.generation {
             let now = snapshot_physical_expr(Arc::clone(&self.expr))?;
             self.pruner = pruner(&now, plan.schema());
+            self.predicates = split(&now, &plan.projected_columns().collect::<Vec<_>>()).predicates;
             self.generation = generation;
         }
         let Some(pruner) = &self.pruner else {
