@@ -114,6 +114,9 @@ struct CommandLine {
     /// Seed of the events.
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Merge by `id`, out of so many ids, instead of appending: NDJSON, gzip-compressed (needs the stream dialect).
+    #[arg(long)]
+    merge_ids: Option<u64>,
     /// Print one JSON object instead of a table.
     #[arg(long)]
     json: bool,
@@ -147,6 +150,7 @@ pub struct Args {
     pub pid: Option<u32>,
     pub data_dir: Option<PathBuf>,
     pub seed: u64,
+    pub merge_ids: Option<u64>,
     pub json: bool,
 }
 
@@ -174,6 +178,17 @@ fn check(line: CommandLine) -> Result<Args, LoadError> {
     if line.api_key.is_none() && line.dialect == Dialect::Stream {
         return usage("--api-key is needed for the stream dialect");
     }
+    if let Some(ids) = line.merge_ids {
+        if line.dialect != Dialect::Stream {
+            return usage("--merge-ids needs the stream dialect");
+        }
+        if ids < line.rows_per_request {
+            return usage("--merge-ids must not be less than --rows-per-request: a merge takes each id once");
+        }
+        if line.check {
+            return usage("--check counts appended rows; it says nothing about merges");
+        }
+    }
     let until = match (line.rows, line.seconds) {
         (Some(rows), _) => Until::Requests(rows.div_ceil(line.rows_per_request)),
         (None, Some(seconds)) => Until::Elapsed(Duration::from_secs(seconds)),
@@ -194,6 +209,7 @@ fn check(line: CommandLine) -> Result<Args, LoadError> {
         pid: line.pid,
         data_dir: line.data_dir,
         seed: line.seed,
+        merge_ids: line.merge_ids,
         json: line.json,
     })
 }
@@ -224,6 +240,8 @@ mod tests {
             &["--user", "a:b", "--rows", "1", "--table", "a.b.c d"],
             &["--user", "a:b", "--rows", "1", "--url", "https://localhost"],
             &["--user", "a:b", "--rows", "1", "--clients", "0"],
+            &["--user", "a:b", "--rows", "1", "--merge-ids", "5000"],
+            &["--api-key", "k", "--rows", "1", "--dialect", "stream", "--merge-ids", "10"],
         ] {
             assert!(matches!(Args::from_words(words), Err(LoadError::Usage(_))), "{words:?}");
         }

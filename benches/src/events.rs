@@ -41,9 +41,14 @@ impl Events {
 
     /// Appends the next event as one JSON object.
     pub fn push(&mut self, text: &mut String) {
+        let id = uuid::Builder::from_random_bytes(self.random.u128(..).to_le_bytes()).into_uuid();
+        self.push_with_id(id, text);
+    }
+
+    /// Appends the next event, under a given id.
+    pub fn push_with_id(&mut self, id: uuid::Uuid, text: &mut String) {
         let random = &mut self.random;
         self.milliseconds += random.u64(0..40);
-        let id = uuid::Builder::from_random_bytes(random.u128(..).to_le_bytes()).into_uuid();
         // Squaring a uniform number makes few users busy and many rare.
         let user = (random.f64().powi(2) * 200_000.0) as u64;
         let session = random.u64(..1 << 48);

@@ -74,7 +74,7 @@ impl Shared {
 /// # Errors
 /// Whatever ended it early.
 pub async fn run(args: &Args) -> Result<Outcome, LoadError> {
-    let requests = request::build(args);
+    let requests = request::build(args)?;
     let body_bytes_mean = requests.body_bytes_mean;
     let mut control = Connection::open(&args.address).await?;
     if args.create {
