@@ -41,6 +41,9 @@ mod engine;
 mod error;
 mod flush;
 mod frame;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod history;
 mod ids;
 mod inspect;

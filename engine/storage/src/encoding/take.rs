@@ -26,8 +26,8 @@ use arrow_schema::DataType;
 use std::sync::Arc;
 
 use super::{
-    ChunkForm, Encoding, Opened, bitpack, decode_constant, delta, dictionary, keys, plain, runs, scaled, stepped,
-    symbols, uuid,
+    ChunkForm, Encoding, Opened, array_of_keys, bitpack, decode_constant, delta, dictionary, keys, plain, runs, scaled,
+    stepped, symbols, uuid,
 };
 use crate::error::Result;
 use crate::frame::ByteReader;
@@ -95,8 +95,7 @@ fn take_direct(
                 Encoding::Stepped => stepped::decode_at(rows, positions, &mut reader)?,
                 _ => delta::decode_at(rows, positions, &mut reader)?,
             };
-            reader.finish()?;
-            keys::array_of(data_type, taken.len(), nulls, |each| {
+            array_of_keys(ty, taken.len(), nulls, reader, |_, each| {
                 each(&taken);
                 Ok(())
             })
