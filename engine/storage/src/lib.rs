@@ -59,6 +59,7 @@ mod manifest;
 mod memtable;
 mod merge;
 mod metrics;
+mod null_array;
 mod options;
 mod overlay;
 mod places;

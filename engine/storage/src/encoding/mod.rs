@@ -12,7 +12,7 @@
 //! It does not know files, checksums or where a chunk lies.
 
 use arrow_array::types::{Float32Type, Float64Type};
-use arrow_array::{Array, ArrayRef, UInt32Array, new_null_array};
+use arrow_array::{Array, ArrayRef, UInt32Array};
 use arrow_buffer::{BooleanBuffer, Buffer, NullBuffer};
 use arrow_schema::DataType;
 
@@ -20,6 +20,7 @@ use crate::array_codec;
 use crate::error::Result;
 use crate::frame::ByteReader;
 use crate::logical_type::LogicalType;
+use crate::null_array::null_array;
 
 pub(crate) mod bitpack;
 mod child;
@@ -169,7 +170,7 @@ pub(crate) fn decode(
 ) -> Result<ArrayRef> {
     if form.is_null(rows) {
         ByteReader::new(file, offset, body).finish()?;
-        return Ok(new_null_array(&ty.arrow(), rows));
+        return Ok(null_array(ty, rows));
     }
     let opened = Opened::new(rows, form, body, file, offset)?;
     decode_values(ty, rows, form, opened.nulls.clone(), &opened.values, opened.reader(file))

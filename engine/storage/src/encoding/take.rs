@@ -19,7 +19,7 @@
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float32Type, Float64Type};
-use arrow_array::{Array, ArrayRef, UInt32Array, new_null_array};
+use arrow_array::{Array, ArrayRef, UInt32Array};
 use arrow_buffer::{BooleanBuffer, Buffer, NullBuffer};
 use arrow_schema::DataType;
 
@@ -32,6 +32,7 @@ use super::{
 use crate::error::Result;
 use crate::frame::ByteReader;
 use crate::logical_type::LogicalType;
+use crate::null_array::null_array;
 
 /// The values at `positions`, which ascend strictly, out of the body of a chunk of `rows` values of `ty`.
 ///
@@ -53,7 +54,7 @@ pub(crate) fn take(
     assert!(positions.last().is_none_or(|last| (*last as usize) < rows), "positions lie in the row group");
     if form.is_null(rows) {
         ByteReader::new(file, offset, body).finish()?;
-        return Ok(new_null_array(&ty.arrow(), positions.len()));
+        return Ok(null_array(ty, positions.len()));
     }
     let data_type = ty.arrow();
     let direct = match form.encoding {
