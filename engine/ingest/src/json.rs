@@ -15,12 +15,11 @@ mod nested;
 pub(crate) mod number;
 mod rows;
 pub(crate) mod scanner;
-mod slot;
 mod views;
 
 pub(crate) use members::members;
 
-use siltstone_storage::{Batch, ColumnId, TableSchema};
+use siltstone_storage::{Batch, TableSchema};
 
 use crate::{BodyError, Decoded, Framing, Policy};
 use faults::a_kind;
@@ -29,21 +28,20 @@ use scanner::{Scanner, Stop};
 
 const BOM: &[u8] = b"\xEF\xBB\xBF";
 
-/// See [`crate::decode`] and [`crate::decode_keyed`].
+/// See [`crate::decode`].
 pub(crate) fn decode(
     body: &[u8],
     framing: Framing,
     table: Option<&TableSchema>,
-    key: &[ColumnId],
     policy: &Policy,
 ) -> Result<Decoded, BodyError> {
     let invalid = match str::from_utf8(body) {
-        Ok(text) => return decode_text(text, framing, table, key, policy),
+        Ok(text) => return decode_text(text, framing, table, policy),
         Err(invalid) => invalid,
     };
     // An earlier fault of the text comes first; it also tells which record the bad byte is in.
     let text = str::from_utf8(&body[..invalid.valid_up_to()]).unwrap_or_default();
-    let record = match decode_text(text, framing, table, key, policy) {
+    let record = match decode_text(text, framing, table, policy) {
         Err(BodyError::Syntax { offset, record, .. }) if offset == text.len() => record,
         Err(BodyError::Empty) => 0,
         Err(earlier) => return Err(earlier),
@@ -56,15 +54,13 @@ fn decode_text(
     text: &str,
     framing: Framing,
     table: Option<&TableSchema>,
-    key: &[ColumnId],
     policy: &Policy,
 ) -> Result<Decoded, BodyError> {
     let mut scanner = Scanner::new(text, policy.nan_tokens);
     if text.as_bytes().starts_with(BOM) {
         scanner.advance(BOM.len());
     }
-    let mut reader =
-        Reader { rows: Rows::new(scanner, table, key, policy), rows_max: policy.rows_max.min(Batch::ROWS_MAX) };
+    let mut reader = Reader { rows: Rows::new(scanner, table, policy), rows_max: policy.rows_max.min(Batch::ROWS_MAX) };
     match framing {
         Framing::Document => reader.document()?,
         Framing::Sequence => reader.sequence()?,

@@ -39,6 +39,7 @@ mod names;
 mod output_names;
 mod pruning;
 mod pushdown;
+mod rules;
 mod scan_exec;
 mod scan_stream;
 mod session;

@@ -17,7 +17,6 @@ use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::execution::{
     FunctionRegistry, SendableRecordBatchStream, SessionState, SessionStateDefaults, TaskContext,
 };
-use datafusion::logical_expr::planner::ExprPlanner;
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::optimizer::analyzer::resolve_grouping_function::ResolveGroupingFunction;
 use datafusion::optimizer::analyzer::type_coercion::TypeCoercion;
@@ -33,9 +32,11 @@ use crate::conversions::{Conversions, Stage};
 use crate::dml::ATTEMPTS_MAX;
 use crate::error::Result;
 use crate::functions::arithmetic::Division;
+use crate::functions::scalar;
 use crate::functions::session::{SessionFacts, functions};
 use crate::names::{Defaults, Spelling, resolve};
 use crate::output_names::OutputNames;
+use crate::rules::PlanSubqueries;
 use crate::transaction::OpenTransaction;
 use crate::types::LakeTypes;
 use crate::yielding::YieldingJoins;
@@ -85,18 +86,17 @@ impl Core {
             Arc::new(Conversions { stage: Stage::Written }),
             Arc::new(TypeCoercion::new()),
             Arc::new(Conversions { stage: Stage::Coerced }),
+            Arc::new(PlanSubqueries),
         ];
-        let mut planners: Vec<Arc<dyn ExprPlanner>> = vec![Arc::new(Division)];
-        planners.extend(SessionStateDefaults::default_expr_planners());
         let table_functions = SessionStateDefaults::default_table_functions();
         let template = SessionStateBuilder::new()
             .with_config(config)
             .with_runtime_env(runtime)
             .with_analyzer_rules(rules)
-            .with_expr_planners(planners)
+            .with_expr_planners(SessionStateDefaults::default_expr_planners())
             .with_physical_optimizer_rule(Arc::new(YieldingJoins))
             .with_type_planner(Arc::new(LakeTypes))
-            .with_scalar_functions(SessionStateDefaults::default_scalar_functions())
+            .with_scalar_functions([SessionStateDefaults::default_scalar_functions(), scalar()].concat())
             .with_higher_order_functions(SessionStateDefaults::default_higher_order_functions())
             .with_aggregate_functions(SessionStateDefaults::default_aggregate_functions())
             .with_window_functions(SessionStateDefaults::default_window_functions())
@@ -119,6 +119,8 @@ pub(crate) struct Session {
     pub(crate) defaults: Defaults,
     pub(crate) timezone: String,
     pub(crate) read_only: bool,
+    /// Whether `/` divides whole numbers as `//` does.
+    pub(crate) integer_division: bool,
     /// Who is said to have made what this session commits.
     author: Option<String>,
     /// What `BEGIN` opened.
@@ -157,6 +159,7 @@ impl Session {
             defaults: defaults.clone(),
             timezone: String::new(),
             read_only: settings.read_only,
+            integer_division: false,
             author: settings.author,
             transaction: None,
         };
@@ -297,6 +300,8 @@ impl Session {
                 state.scalar_functions().values().filter_map(|function| function.inner().with_updated_config(&config)),
             );
         }
+        // Neither registry ever refuses.
+        let _registered = state.register_expr_planner(Arc::new(Division { whole: self.integer_division }));
         for function in overrides {
             // Replacing a function of the same name is the point; a state's registry never refuses.
             let _replaced = state.register_udf(Arc::new(function));

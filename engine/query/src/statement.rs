@@ -143,7 +143,19 @@ fn assign(session: &mut Session, name: &str, value: &str) -> Result<()> {
             let names: Vec<&str> = value.split('.').collect();
             go_to(session, &names)
         }
+        "integer_division" => {
+            session.integer_division = boolean(value)?;
+            Ok(())
+        }
         _ => Err(QueryError::catalog(format_args!("unrecognized configuration parameter \"{name}\""))),
+    }
+}
+
+fn boolean(text: &str) -> Result<bool> {
+    match folded_name(text).as_str() {
+        "true" | "1" | "on" => Ok(true),
+        "false" | "0" | "off" => Ok(false),
+        _ => Err(QueryError::invalid_input(format_args!("Failed to cast value \"{text}\" to BOOLEAN"))),
     }
 }
 

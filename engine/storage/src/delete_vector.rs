@@ -27,8 +27,6 @@ pub(crate) use codec::{MAGIC, describe};
 
 mod chunk;
 mod codec;
-#[cfg(any(test, feature = "fuzzing"))]
-pub(crate) mod fuzzing;
 #[cfg(test)]
 mod tests;
 

@@ -11,7 +11,10 @@ use datafusion::sql::sqlparser::ast::BinaryOperator;
 
 /// Plans `/`, `//` and `%` of numbers.
 #[derive(Debug)]
-pub(crate) struct Division;
+pub(crate) struct Division {
+    /// Whether `/` divides whole numbers as `//` does: DuckDB's setting `integer_division`.
+    pub(crate) whole: bool,
+}
 
 impl ExprPlanner for Division {
     fn plan_binary_op(&self, raw: RawBinaryExpr, schema: &DFSchema) -> Result<PlannerResult<RawBinaryExpr>> {
@@ -25,7 +28,9 @@ impl ExprPlanner for Division {
         let RawBinaryExpr { op, left: dividend, right: divisor } = raw;
         let whole = left.is_integer() && right.is_integer();
         Ok(PlannerResult::Planned(match op {
-            BinaryOperator::Divide => binary_expr(float(dividend, &left), Operator::Divide, float(divisor, &right)),
+            BinaryOperator::Divide if !(whole && self.whole) => {
+                binary_expr(float(dividend, &left), Operator::Divide, float(divisor, &right))
+            }
             BinaryOperator::Modulo if !whole => binary_expr(dividend, Operator::Modulo, divisor),
             BinaryOperator::Modulo => binary_expr(dividend, Operator::Modulo, not_zero(divisor, &right)?),
             _ if whole => binary_expr(dividend, Operator::Divide, not_zero(divisor, &right)?),

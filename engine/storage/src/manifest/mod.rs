@@ -7,8 +7,6 @@
 
 mod codec;
 mod describe;
-#[cfg(any(test, feature = "fuzzing"))]
-pub(crate) mod fuzzing;
 pub(crate) mod store;
 
 use std::collections::BTreeMap;

@@ -11,8 +11,6 @@
 
 mod describe;
 mod footer;
-#[cfg(any(test, feature = "fuzzing"))]
-pub(crate) mod fuzzing;
 mod reader;
 mod value_filter;
 mod writer;

@@ -338,6 +338,6 @@ impl Segment {
     }
 }
 
-pub(super) fn range(extent: Extent) -> std::ops::Range<usize> {
+fn range(extent: Extent) -> std::ops::Range<usize> {
     extent.offset as usize..(extent.offset + extent.bytes) as usize
 }
