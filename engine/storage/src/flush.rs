@@ -142,10 +142,7 @@ fn seal(shared: &Shared, checkpoint: SnapshotId) -> Result<Option<Sealed>> {
         Err(error) if error.kind() == ErrorKind::Exhausted => {}
         Err(error) => return Err(error),
     }
-    for rows in writer.state.rows.values_mut() {
-        let rows = Arc::make_mut(rows);
-        rows.sealed.append(&mut rows.active);
-    }
+    writer.state.rows.update(|rows| !rows.active.is_empty(), |rows| rows.sealed.append(&mut rows.active));
     shared.publish(&writer.state);
     let state = &writer.state;
     let sealed = state.rows.iter().filter_map(|(id, rows)| {

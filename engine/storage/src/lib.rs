@@ -72,6 +72,7 @@ mod segment_info;
 mod snapshot;
 mod state;
 mod sweep;
+mod table_map;
 #[cfg(test)]
 mod test_arrays;
 mod transaction;

@@ -8,7 +8,6 @@
 //! 4. Rows that enter a table's memory are numbered from zero, without gaps; those in memory are the ones from
 //!    [`TableRows::memory_base`] on, and a deletion among them stands at the distance from it.
 
-use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -24,6 +23,7 @@ use crate::memtable::{MemBatch, Memtable};
 use crate::overlay::{Overlay, within};
 use crate::places::Place;
 use crate::segment::Segment;
+use crate::table_map::TableMap;
 
 /// A segment file that is part of the database.
 #[derive(Debug)]
@@ -181,12 +181,12 @@ pub(crate) struct State {
     pub(crate) horizon: SnapshotId,
     pub(crate) catalog: Arc<Catalog>,
     /// A table without an entry has no rows.
-    pub(crate) rows: BTreeMap<TableId, Arc<TableRows>>,
+    pub(crate) rows: TableMap,
 }
 
 impl State {
     pub(crate) fn rows_mut(&mut self, table: TableId) -> &mut TableRows {
-        Arc::make_mut(self.rows.entry(table).or_default())
+        self.rows.get_mut(table)
     }
 
     /// Forgets the rows of tables that are no longer in the catalog. Returns whether any of them were in segments.
@@ -203,10 +203,7 @@ impl State {
 
     /// Lets go of the values of rows in memory, for whoever only counts what comes.
     pub(crate) fn forget_memory(&mut self) {
-        for rows in self.rows.values_mut() {
-            let rows = Arc::make_mut(rows);
-            (rows.sealed, rows.active) = (Memtable::default(), Memtable::default());
-        }
+        self.rows.update(|_| true, |rows| (rows.sealed, rows.active) = (Memtable::default(), Memtable::default()));
     }
 
     pub(crate) fn memory_bytes(&self) -> usize {

@@ -47,10 +47,7 @@ pub struct Transaction {
 impl Transaction {
     pub(crate) fn new(engine: Engine, mut state: State, key_secret: [u8; 16]) -> Self {
         let base = state.snapshot;
-        for rows in state.rows.values_mut() {
-            let rows = Arc::make_mut(rows);
-            rows.overlay = Some(Overlay::on(base, rows.next_row));
-        }
+        state.rows.update(|_| true, |rows| rows.overlay = Some(Overlay::on(base, rows.next_row)));
         Self {
             engine,
             base,
@@ -143,7 +140,7 @@ impl Transaction {
     /// What it came to.
     fn changes(&self) -> Result<Vec<Change>> {
         let mut changes = self.names.clone();
-        for (id, rows) in &self.state.rows {
+        for (id, rows) in self.state.rows.iter() {
             let (Some(table), Some(overlay)) = (self.state.catalog.table_by_id(*id), &rows.overlay) else { continue };
             let deleted = deleted_rows(*id, rows, overlay);
             if deleted.rows() > 0 {
