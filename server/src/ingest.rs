@@ -11,18 +11,18 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, BooleanArray};
-use arrow::compute::filter;
 use bytes::Bytes;
-use siltstone_ingest::{BodyError, Decoded, ErrorCode, ErrorVectors, Framing, Policy, Warning};
-use siltstone_storage::{
-    Batch, Change, ColumnId, Commit, CommitInfo, Committed, Engine, Error, ErrorKind, Snapshot, SnapshotId, Table,
-    TableId, TableName, TableSchema, same_name,
-};
+use siltstone_ingest::{BodyError, ErrorVectors, Framing, Policy, Warning};
+use siltstone_storage::{Commit, CommitInfo, Committed, Engine, Error, ErrorKind, SnapshotId, TableId, TableName};
 use tokio::sync::{Mutex, MutexGuard, oneshot};
 
+mod keys;
+mod prepare;
+
+pub use keys::{KeyError, RepeatedKey};
+
 use crate::limits::Limits;
-use crate::system;
+use prepare::{Prepared, find, prepare};
 
 /// Attempts of one request while others change its tables: with the lock held only SQL can be in the way.
 const ATTEMPTS_MAX: usize = 20;
@@ -45,6 +45,18 @@ pub enum BadRows {
     LeaveOut,
 }
 
+/// How rows enter a table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Entry {
+    /// They are added.
+    Append,
+    /// Each takes the place of all rows that have its key. The table has to exist; two rows of the body with one key refuse the request.
+    Merge {
+        /// Columns that make up the key, at least one; by name.
+        key: Vec<String>,
+    },
+}
+
 /// Rows for one table.
 #[derive(Clone, Debug)]
 pub struct Part {
@@ -56,6 +68,8 @@ pub struct Part {
     pub framing: Framing,
     /// The dialect's rules.
     pub policy: Arc<Policy>,
+    /// How they enter the table.
+    pub entry: Entry,
     /// When the table is not there.
     pub missing: Missing,
     /// When some rows are bad.
@@ -119,6 +133,9 @@ pub enum IngestError {
     /// No such table.
     #[error("Table \"{0}\" does not exist")]
     TableMissing(String),
+    /// Rows cannot be merged by the key asked for.
+    #[error("{0}")]
+    Key(#[from] KeyError),
     /// A catalog that only the server itself writes to.
     #[error("Catalog \"{0}\" is read-only")]
     ReadOnly(String),
@@ -143,62 +160,6 @@ pub struct Ingest {
     limits: Limits,
     /// Held from decoding to commit by requests that change columns.
     schema_changes: Mutex<()>,
-}
-
-/// A request ready to be committed.
-struct Prepared {
-    commit: Commit,
-    changes_schema: bool,
-    /// What it was decoded against: table and schema version of each part.
-    basis: Vec<Option<Basis>>,
-    replies: Vec<PartReply>,
-}
-
-type Basis = (TableId, Arc<TableSchema>);
-
-impl Prepared {
-    /// Whether a table declares a primary key, so that its rows may be refused by the commit.
-    fn has_key(&self) -> bool {
-        self.basis.iter().flatten().any(|(_, schema)| !schema.primary_key().is_empty())
-    }
-
-    /// Takes rows out of the one batch of a request of one part; `rows` are positions in it. `false`: there is no telling whose they are.
-    fn refuse_duplicates(&mut self, request: &IngestRequest, rows: &[u32]) -> bool {
-        let ([part], [reply]) = (request.parts.as_slice(), self.replies.as_mut_slice()) else { return false };
-        let changes = &mut self.commit.changes;
-        let Some((at, batch)) = changes.iter().enumerate().find_map(|(at, change)| match change {
-            Change::Append(batch) => Some((at, batch)),
-            _ => None,
-        }) else {
-            return false;
-        };
-        let rejected = reply.errors.rejected();
-        let accepted: Vec<u32> = (0..reply.rows as u32).filter(|row| !rejected.contains(*row)).collect();
-        let refused: Option<Vec<u32>> = rows.iter().map(|row| accepted.get(*row as usize).copied()).collect();
-        let (Some(refused), Some(rest)) = (refused, without(batch, rows)) else { return false };
-        reply
-            .errors
-            .refuse(ErrorCode::DuplicateKey, &refused, |_| "a row with this primary key is there already".to_owned());
-        reply.accepted = rest.rows();
-        if rest.rows() == 0 || part.bad_rows == BadRows::RefuseAll {
-            changes.clear();
-        } else {
-            changes[at] = Change::Append(rest);
-        }
-        true
-    }
-}
-
-/// A batch without some of its rows.
-fn without(batch: &Batch, rows: &[u32]) -> Option<Batch> {
-    let mut kept = vec![true; batch.rows()];
-    for row in rows {
-        *kept.get_mut(*row as usize)? = false;
-    }
-    let kept = BooleanArray::from(kept);
-    let filtered = |(id, array): &(ColumnId, ArrayRef)| Some((*id, filter(array, &kept).ok()?));
-    let columns = batch.columns().iter().map(filtered).collect::<Option<_>>()?;
-    Batch::new(batch.table(), kept.true_count(), columns).ok()
 }
 
 impl Ingest {
@@ -276,121 +237,4 @@ impl Ingest {
             Err(Error::new(ErrorKind::Unavailable, "the storage engine stopped before it answered"))
         })
     }
-}
-
-fn find<'a>(snapshot: &'a Snapshot, name: &TableName) -> Option<&'a Arc<Table>> {
-    snapshot.catalog().table(&name.database, &name.schema, &name.table)
-}
-
-fn prepare(engine: &Engine, request: &IngestRequest) -> Result<Prepared, IngestError> {
-    let snapshot = engine.snapshot();
-    let count = request.parts.len();
-    let mut prepared = Prepared {
-        commit: Commit { info: request.info.clone(), ..Commit::new(Vec::with_capacity(count)) },
-        changes_schema: false,
-        basis: Vec::with_capacity(count),
-        replies: Vec::with_capacity(count),
-    };
-    let mut refused = false;
-    for part in &request.parts {
-        let reply = prepare_part(engine, &snapshot, part, &mut prepared)?;
-        refused |= part.bad_rows == BadRows::RefuseAll && !reply.errors.is_empty();
-        prepared.replies.push(reply);
-    }
-    if refused {
-        prepared.commit.changes.clear();
-    }
-    Ok(prepared)
-}
-
-fn prepare_part(
-    engine: &Engine,
-    snapshot: &Snapshot,
-    part: &Part,
-    prepared: &mut Prepared,
-) -> Result<PartReply, IngestError> {
-    let table = find(snapshot, &part.table);
-    if same_name(&part.table.database, system::DATABASE) {
-        return Err(IngestError::ReadOnly(part.table.database.clone()));
-    }
-    if table.is_none()
-        && let Err(missing) = check_missing(snapshot, part)
-    {
-        // A body that is not rows is told first: its sender cannot fix that by creating the table.
-        siltstone_ingest::decode(&part.body, part.framing, None, &part.policy)?;
-        return Err(missing);
-    }
-    let schema = table.map(|table| table.schema().as_ref());
-    let decoded = siltstone_ingest::decode(&part.body, part.framing, schema, &part.policy)?;
-    let accepted = decoded.rows - decoded.errors.rejected().len() as usize;
-    prepared.basis.push(table.map(|table| (table.id, Arc::clone(table.schema()))));
-    let written = match table {
-        Some(table) => {
-            add_changes(table.id, &decoded, prepared);
-            Some((table.id, table.name.clone()))
-        }
-        None if accepted == 0 => None,
-        None => Some((create(engine, snapshot, part, &decoded, prepared)?, part.table.clone())),
-    };
-    Ok(PartReply { table: written, rows: decoded.rows, accepted, errors: decoded.errors, warnings: decoded.warnings })
-}
-
-fn check_missing(snapshot: &Snapshot, part: &Part) -> Result<(), IngestError> {
-    let name = &part.table;
-    let database = snapshot.catalog().database(&name.database);
-    let database = database.ok_or_else(|| IngestError::CatalogMissing(name.database.clone()))?;
-    match part.missing {
-        Missing::Create => {
-            for text in [&name.schema, &name.table] {
-                if text.is_empty() || text.contains('\0') || text.chars().count() > TableSchema::NAME_CHARS_MAX {
-                    return Err(IngestError::Name(format!(
-                        "a schema or table name has 1 to {} characters and no NUL",
-                        TableSchema::NAME_CHARS_MAX
-                    )));
-                }
-            }
-            Ok(())
-        }
-        Missing::Refuse if database.schema(&name.schema).is_none() => {
-            Err(IngestError::SchemaMissing(name.schema.clone()))
-        }
-        Missing::Refuse => Err(IngestError::TableMissing(format!("{}.{}", name.schema, name.table))),
-    }
-}
-
-/// New columns and the accepted rows of an existing table. No accepted rows, no change: a rejected row never causes a column.
-fn add_changes(id: TableId, decoded: &Decoded, prepared: &mut Prepared) {
-    let Some(batch) = decoded.batch(id) else {
-        return;
-    };
-    if let Some(schema) = &decoded.schema {
-        prepared.changes_schema = true;
-        prepared.commit.changes.push(Change::SetSchema { id, schema: Arc::new(schema.clone()) });
-    }
-    prepared.commit.changes.push(Change::Append(batch));
-}
-
-fn create(
-    engine: &Engine,
-    snapshot: &Snapshot,
-    part: &Part,
-    decoded: &Decoded,
-    prepared: &mut Prepared,
-) -> Result<TableId, IngestError> {
-    let name = part.table.clone();
-    let schema = decoded.schema.clone().ok_or_else(|| IngestError::NoColumns(name.to_string()))?;
-    let changes = &mut prepared.commit.changes;
-    let database = snapshot.catalog().database(&name.database);
-    let planned = changes.iter().any(|change| {
-        matches!(change, Change::CreateSchema { database, name: other }
-            if same_name(database, &name.database) && same_name(other, &name.schema))
-    });
-    if !planned && database.is_none_or(|database| database.schema(&name.schema).is_none()) {
-        changes.push(Change::CreateSchema { database: name.database.clone(), name: name.schema.clone() });
-    }
-    let id = engine.new_table_id();
-    changes.push(Change::CreateTable { id, name, schema: Arc::new(schema) });
-    changes.extend(decoded.batch(id).map(Change::Append));
-    prepared.changes_schema = true;
-    Ok(id)
 }

@@ -15,6 +15,7 @@ mod query_cells;
 mod stream;
 mod stream_config;
 mod stream_limits;
+mod stream_merge;
 
 /// A server that tests share; each uses tables of its own.
 fn server() -> Arc<Server> {

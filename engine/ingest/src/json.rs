@@ -15,11 +15,12 @@ mod nested;
 pub(crate) mod number;
 mod rows;
 pub(crate) mod scanner;
+mod slot;
 mod views;
 
 pub(crate) use members::members;
 
-use siltstone_storage::{Batch, TableSchema};
+use siltstone_storage::{Batch, ColumnId, TableSchema};
 
 use crate::{BodyError, Decoded, Framing, Policy};
 use faults::a_kind;
@@ -28,20 +29,21 @@ use scanner::{Scanner, Stop};
 
 const BOM: &[u8] = b"\xEF\xBB\xBF";
 
-/// See [`crate::decode`].
+/// See [`crate::decode`] and [`crate::decode_keyed`].
 pub(crate) fn decode(
     body: &[u8],
     framing: Framing,
     table: Option<&TableSchema>,
+    key: &[ColumnId],
     policy: &Policy,
 ) -> Result<Decoded, BodyError> {
     let invalid = match str::from_utf8(body) {
-        Ok(text) => return decode_text(text, framing, table, policy),
+        Ok(text) => return decode_text(text, framing, table, key, policy),
         Err(invalid) => invalid,
     };
     // An earlier fault of the text comes first; it also tells which record the bad byte is in.
     let text = str::from_utf8(&body[..invalid.valid_up_to()]).unwrap_or_default();
-    let record = match decode_text(text, framing, table, policy) {
+    let record = match decode_text(text, framing, table, key, policy) {
         Err(BodyError::Syntax { offset, record, .. }) if offset == text.len() => record,
         Err(BodyError::Empty) => 0,
         Err(earlier) => return Err(earlier),
@@ -54,13 +56,15 @@ fn decode_text(
     text: &str,
     framing: Framing,
     table: Option<&TableSchema>,
+    key: &[ColumnId],
     policy: &Policy,
 ) -> Result<Decoded, BodyError> {
     let mut scanner = Scanner::new(text, policy.nan_tokens);
     if text.as_bytes().starts_with(BOM) {
         scanner.advance(BOM.len());
     }
-    let mut reader = Reader { rows: Rows::new(scanner, table, policy), rows_max: policy.rows_max.min(Batch::ROWS_MAX) };
+    let mut reader =
+        Reader { rows: Rows::new(scanner, table, key, policy), rows_max: policy.rows_max.min(Batch::ROWS_MAX) };
     match framing {
         Framing::Document => reader.document()?,
         Framing::Sequence => reader.sequence()?,

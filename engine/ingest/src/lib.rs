@@ -84,7 +84,7 @@ pub struct Decoded {
     /// Rows in the body, bad ones included.
     pub rows: usize,
     /// One array of `rows` values per column that any row mentions. Rows that do not mention it hold the column's default;
-    /// what a rejected row holds means nothing.
+    /// what a rejected row holds means nothing, except in the key columns of [`decode_keyed`].
     pub columns: Vec<(ColumnId, ArrayRef)>,
     /// The table's next schema version, if this body adds columns; version 1 for a new table. `None` for a new table
     /// means that no accepted row names a field, so that there is nothing to make it of.
@@ -192,7 +192,22 @@ pub fn decode(
     table: Option<&TableSchema>,
     policy: &Policy,
 ) -> Result<Decoded, BodyError> {
-    json::decode(body, framing, table, policy)
+    json::decode(body, framing, table, &[], policy)
+}
+
+/// Decodes a body whose rows are merged into a table by these of its columns: a row without a value for one of them is refused, also if
+/// the column has a default. In a key column every row holds its value, rejected or not, and NULL if it has none that can be used.
+///
+/// # Errors
+/// As [`decode`].
+pub fn decode_keyed(
+    body: &[u8],
+    framing: Framing,
+    table: &TableSchema,
+    key: &[ColumnId],
+    policy: &Policy,
+) -> Result<Decoded, BodyError> {
+    json::decode(body, framing, Some(table), key, policy)
 }
 
 /// A member of a JSON object, as its raw text.

@@ -9,8 +9,7 @@
 //! **Invariants**
 //! 1. What [`decode`] returns equals what [`encode`] was given, slot for slot; only what lay hidden under a NULL may differ.
 //! 2. [`encode`] only appends to `out`: one row costs no allocation.
-//! 3. [`decode`] accepts bytes of any origin. It allocates at most 128 bytes for each byte it has seen, columns of NULLs in a STRUCT
-//!    aside, which cost as much as the type says.
+//! 3. [`decode`] accepts bytes of any origin. It allocates at most 128 bytes for each byte it has seen.
 //!
 //! It does not know files, checksums or compression.
 
@@ -22,9 +21,7 @@ use arrow_array::types::{
     Int32Type, Int64Type, Time64MicrosecondType, TimestampMicrosecondType, UInt8Type, UInt16Type, UInt32Type,
     UInt64Type,
 };
-use arrow_array::{
-    Array, ArrayRef, BooleanArray, GenericByteViewArray, ListArray, PrimitiveArray, StructArray, new_null_array,
-};
+use arrow_array::{Array, ArrayRef, BooleanArray, GenericByteViewArray, ListArray, PrimitiveArray, StructArray};
 use arrow_buffer::{BooleanBuffer, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow_schema::{DataType, Fields};
 
@@ -32,6 +29,7 @@ use crate::byte_views::{self, Data, Views};
 use crate::error::Result;
 use crate::frame::{ByteReader, PutBytes};
 use crate::logical_type::LogicalType;
+use crate::null_array::null_array;
 
 #[cfg(test)]
 mod tests;
@@ -199,7 +197,7 @@ fn put_lengths(lengths: impl ExactSizeIterator<Item = usize> + Clone, out: &mut 
 pub(crate) fn decode(ty: &LogicalType, rows: usize, reader: &mut ByteReader<'_>) -> Result<ArrayRef> {
     let nulls = decode_nulls(rows, reader)?;
     if nulls.as_ref().is_some_and(|nulls| nulls.null_count() == rows) {
-        return Ok(new_null_array(&ty.arrow(), rows));
+        return Ok(null_array(ty, rows));
     }
     match ty {
         LogicalType::Boolean => Ok(Arc::new(BooleanArray::new(take_bits(rows, reader)?, nulls))),

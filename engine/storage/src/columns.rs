@@ -7,10 +7,11 @@ use arrow_array::types::{
     Date32Type, Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type,
     Time64MicrosecondType, TimestampMicrosecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
-use arrow_array::{ArrayRef, ArrowPrimitiveType, BooleanArray, PrimitiveArray, new_null_array};
+use arrow_array::{ArrayRef, ArrowPrimitiveType, BooleanArray, PrimitiveArray};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::logical_type::LogicalType;
+use crate::null_array::null_array;
 use crate::schema::Column;
 use crate::value::Value;
 use crate::zone_map::ZoneMap;
@@ -21,7 +22,7 @@ use crate::zone_map::ZoneMap;
 /// `Invalid` if the default is not a value of the column's type.
 pub(crate) fn default_array(column: &Column, rows: usize) -> Result<ArrayRef> {
     match &column.default {
-        None => Ok(new_null_array(&column.logical_type.arrow(), rows)),
+        None => Ok(null_array(&column.logical_type, rows)),
         Some(value) => constant_array(&column.logical_type, value, rows).ok_or_else(|| {
             Error::new(
                 ErrorKind::Invalid,

@@ -27,6 +27,8 @@ pub(crate) use codec::{MAGIC, describe};
 
 mod chunk;
 mod codec;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 #[cfg(test)]
 mod tests;
 

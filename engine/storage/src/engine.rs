@@ -10,6 +10,7 @@ use std::sync::mpsc;
 use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 
+use arrow_array::{Array, ArrayRef};
 use parking_lot::{Condvar, Mutex, RwLock};
 
 use crate::backup::{self, BackupReport};
@@ -18,15 +19,18 @@ use crate::commit_codec;
 use crate::compaction::{self, Compactor};
 use crate::error::{Error, ErrorKind, Result};
 use crate::flush::{Flusher, flush};
-use crate::ids::{SegmentId, TableId};
+use crate::ids::{ColumnId, SegmentId, TableId};
 use crate::io::latch::LatchDisk;
 use crate::io::{Disk, DiskLock};
 use crate::jobs;
+use crate::key_index::duplicates;
+use crate::key_tables::Key;
 use crate::log::{Body, Spares};
 use crate::metrics::{Counters, Metrics};
 use crate::options::Options;
 use crate::queue::CommitQueue;
 use crate::recovery::{Recovered, recover};
+use crate::schema::TableSchema;
 use crate::snapshot::Snapshot;
 use crate::state::{LiveSegment, State};
 use crate::transaction::Transaction;
@@ -242,6 +246,19 @@ impl Engine {
     pub fn begin(&self) -> Transaction {
         let state = State::clone(&self.shared().current.read());
         Transaction::new(self.clone(), state, self.shared().key_secret)
+    }
+
+    /// Which rows of a batch have the key of an earlier one: (first row of that key, repeated row), by repeated row. `key` holds the
+    /// columns of the key, as the batch has them; a row with a NULL among them has no key.
+    ///
+    /// # Errors
+    /// `NotFound` for a column the table does not have, `Unsupported` for one of a type that is no key.
+    pub fn repeated_keys(&self, schema: &TableSchema, key: &[(ColumnId, ArrayRef)]) -> Result<Vec<(u32, u32)>> {
+        let ids: Vec<ColumnId> = key.iter().map(|(id, _)| *id).collect();
+        let rows = key.first().map_or(0, |(_, array)| array.len());
+        let array = |wanted: ColumnId| Ok(key.iter().find(|(id, _)| *id == wanted).map(|(_, array)| Arc::clone(array)));
+        let keys = Key::new(schema, &ids, self.shared().key_secret)?.keys(schema, rows, array)?;
+        Ok(duplicates(&keys))
     }
 
     /// An id for a table about to be created.

@@ -41,6 +41,9 @@ mod engine;
 mod error;
 mod flush;
 mod frame;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod history;
 mod ids;
 mod inspect;
@@ -56,6 +59,7 @@ mod manifest;
 mod memtable;
 mod merge;
 mod metrics;
+mod null_array;
 mod options;
 mod overlay;
 mod places;

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use arrow_array::cast::AsArray;
 use arrow_array::types::Decimal128Type;
 use arrow_array::{
     Array, ArrayRef, BinaryViewArray, BooleanArray, Date32Array, Decimal128Array, Float32Array, Float64Array,
@@ -13,10 +12,10 @@ use arrow_buffer::{NullBuffer, OffsetBuffer};
 use arrow_schema::Fields;
 use proptest::prelude::*;
 
+use crate::fuzzing::conditions::value_at;
 use crate::ids::ColumnId;
 use crate::logical_type::LogicalType;
 use crate::predicate::{Comparison, Predicate};
-use crate::value::Value;
 
 /// A stream of numbers from a seed (the splitmix generator).
 #[derive(Clone, Debug)]
@@ -220,19 +219,6 @@ pub(crate) fn any_array(rows_max: usize) -> impl Strategy<Value = ArraySpec> {
     (any_type(), rows, shape, nulls, margin, any::<u64>()).prop_map(|(ty, rows, shape, nulls_percent, margin, seed)| {
         ArraySpec { ty, rows, shape, nulls_percent, margin, seed }
     })
-}
-
-/// The value of a row of a type that has single values.
-pub(crate) fn value_at(ty: &LogicalType, array: &ArrayRef, row: usize) -> Option<Value> {
-    let range = crate::zone_map::ZoneMap::of(ty, &array.slice(row, 1));
-    match ty {
-        LogicalType::Json => (!array.is_null(row)).then(|| Value::Text(array.as_string_view().value(row).to_owned())),
-        LogicalType::Varchar | LogicalType::Uuid if !array.is_null(row) => {
-            Some(Value::Text(array.as_string_view().value(row).to_owned()))
-        }
-        LogicalType::Blob if !array.is_null(row) => Some(Value::Bytes(array.as_binary_view().value(row).to_vec())),
-        _ => range.min,
-    }
 }
 
 /// A condition on values like those of the array, so that it is met now and then; on LIST and STRUCT, only whether they are NULL.

@@ -155,6 +155,7 @@ impl Words {
         let message = match code {
             ErrorCode::OutOfRange => format!("{described} is out of range for {ty}"),
             ErrorCode::NotNullViolation => "the column does not allow NULL".to_owned(),
+            ErrorCode::NullPrimaryKey => "the primary key must not be null".to_owned(),
             ErrorCode::FieldTooLarge => format!("the field is larger than {} bytes", policy.field_bytes_max),
             ErrorCode::NestingTooDeep => format!("nesting deeper than {}", policy.row_depth_max),
             _ => format!("cannot convert {described} to {ty}"),
@@ -162,8 +163,12 @@ impl Words {
         Self { message, value: Some(value) }
     }
 
-    pub(crate) fn missing_value() -> Self {
-        Self::of("the column does not allow NULL, and the row has no value for it".to_owned())
+    pub(crate) fn missing_value(code: ErrorCode) -> Self {
+        let message = match code {
+            ErrorCode::NullPrimaryKey => "the row has no value for the primary key",
+            _ => "the column does not allow NULL, and the row has no value for it",
+        };
+        Self::of(message.to_owned())
     }
 
     pub(crate) fn not_an_object(token: &Token<'_>) -> Self {

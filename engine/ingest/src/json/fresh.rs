@@ -7,8 +7,8 @@
 use siltstone_storage::{LogicalType, NewColumn};
 
 use super::builders::Builder;
-use super::rows::Sight;
 use super::scanner::{Scanner, Stop};
+use super::slot::Sight;
 use crate::coerce::Context;
 use crate::infer::{Kinds, infer};
 

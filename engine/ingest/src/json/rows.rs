@@ -11,13 +11,14 @@
 use std::collections::BTreeSet;
 
 use arrow_array::ArrayRef;
-use siltstone_storage::{Column, ColumnId, TableSchema};
+use siltstone_storage::{ColumnId, TableSchema};
 
 use super::builders::Builder;
-use super::faults::{FaultId, Owner, RowFaults, Words, cut_name};
+use super::faults::{Owner, RowFaults, Words, cut_name};
 use super::fields::{FieldId, Fields, ROW_START, Target};
 use super::fresh::FreshFields;
 use super::scanner::{Scanner, Stop, Token, compact_len, unescape};
+use super::slot::{Notes, Sight, Slot};
 use crate::coerce::Context;
 use crate::error_vector::{ErrorCode, ErrorVectors};
 use crate::infer::Kinds;
@@ -29,54 +30,6 @@ const RESERVED_ROWS_MAX: usize = 65_536;
 /// Names of ignored fields that are told apart.
 const IGNORED_MAX: usize = 1_000;
 
-/// A field as the row at hand has shown it so far.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Sight {
-    /// One past the row that mentioned it last.
-    row_end: usize,
-    /// Where its key stands in the body.
-    key_at: usize,
-    fault: Option<FaultId>,
-}
-
-/// A column of the table.
-#[derive(Debug)]
-struct Slot<'a> {
-    column: &'a Column,
-    /// Made when a row mentions the column.
-    builder: Option<Builder>,
-    /// Rows in the builder.
-    filled: usize,
-    sight: Sight,
-    /// The value of the row at hand lost its fraction.
-    rounded: bool,
-    rounded_values: usize,
-}
-
-impl Slot<'_> {
-    /// Puts NULL in the place of a refused value and notes the fault.
-    #[cold]
-    fn refuse(&mut self, code: ErrorCode, token: &Token<'_>, row: usize, notes: Notes<'_>) {
-        if let Some(builder) = self.builder.as_mut().filter(|builder| builder.len() == row) {
-            builder.push_nulls(1);
-        }
-        if !notes.faults.is_ambiguous(self.sight.fault) {
-            let ty = &self.column.logical_type;
-            let wanted = notes.faults.wants_words(notes.errors);
-            let words = wanted.then(|| Words::refused_value(code, token, ty, notes.policy));
-            self.sight.fault = Some(notes.faults.note(self.sight.fault, notes.target, code, words));
-        }
-    }
-}
-
-/// Where a fault is noted, and what its words depend on.
-struct Notes<'n> {
-    target: Target,
-    faults: &'n mut RowFaults,
-    errors: &'n ErrorVectors,
-    policy: &'n Policy,
-}
-
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Rows<'a> {
@@ -86,6 +39,8 @@ pub(crate) struct Rows<'a> {
     slots: Vec<Slot<'a>>,
     /// Columns that every row must mention.
     required: Vec<usize>,
+    /// Columns of the key to merge by.
+    keys: Vec<usize>,
     fields: Fields<'a>,
     fresh: FreshFields,
     faults: RowFaults,
@@ -101,23 +56,21 @@ pub(crate) struct Rows<'a> {
 }
 
 impl<'a> Rows<'a> {
-    pub(crate) fn new(scanner: Scanner<'a>, table: Option<&'a TableSchema>, policy: &'a Policy) -> Self {
+    pub(crate) fn new(
+        scanner: Scanner<'a>,
+        table: Option<&'a TableSchema>,
+        key: &[ColumnId],
+        policy: &'a Policy,
+    ) -> Self {
         let columns = table.map_or(&[][..], TableSchema::columns);
-        let slot = |column| Slot {
-            column,
-            builder: None,
-            filled: 0,
-            sight: Sight::default(),
-            rounded: false,
-            rounded_values: 0,
-        };
-        let required = |(_, column): &(usize, &Column)| !column.nullable && column.default.is_none();
+        let slots: Vec<_> = columns.iter().map(|column| Slot::new(column, key.contains(&column.id))).collect();
         Self {
             scanner,
             policy,
             table,
-            slots: columns.iter().map(slot).collect(),
-            required: columns.iter().enumerate().filter(required).map(|(i, _)| i).collect(),
+            required: (0..slots.len()).filter(|i| slots[*i].is_required()).collect(),
+            keys: (0..slots.len()).filter(|i| key.contains(&slots[*i].column.id)).collect(),
+            slots,
             fields: Fields::new(columns),
             fresh: FreshFields::new(policy.new_columns_max.min(TableSchema::COLUMNS_MAX.saturating_sub(columns.len()))),
             faults: RowFaults::default(),
@@ -237,14 +190,16 @@ impl<'a> Rows<'a> {
             repeat(&mut slot.sight, key_at, &self.scanner, twins, &mut self.faults, Target::Column(i));
         } else {
             if slot.filled < self.row {
-                builder.push_default(slot.column.default.as_ref(), self.row - slot.filled);
+                builder.push_default(slot.default, self.row - slot.filled);
             }
             slot.sight = Sight { row_end: self.row + 1, key_at, fault: None };
         }
         slot.filled = self.row + 1;
         let outcome = match over_limit(&token, self.policy) {
-            None if matches!(token, Token::Null) && !slot.column.nullable => Err(ErrorCode::NotNullViolation),
-            None => builder.push(&token, &mut self.context),
+            None => match slot.null_fault {
+                Some(code) if matches!(token, Token::Null) => Err(code),
+                _ => builder.push(&token, &mut self.context),
+            },
             Some(code) => Err(code),
         };
         if let Err(code) = outcome {
@@ -325,6 +280,7 @@ impl<'a> Rows<'a> {
             self.fresh.accept(row);
         } else {
             self.fresh.reject();
+            self.drop_ambiguous_keys();
             let (slots, fresh) = (&self.slots, &self.fresh);
             self.faults.commit(row, &mut self.errors, |target| match target {
                 Target::Column(i) => &slots[i].column.name,
@@ -341,9 +297,22 @@ impl<'a> Rows<'a> {
 
     /// Refuses the row for each column that it must mention and does not.
     fn check_required(&mut self) {
-        for column in self.required.iter().copied().filter(|column| self.slots[*column].filled <= self.row) {
-            let words = self.faults.wants_words(&self.errors).then(Words::missing_value);
-            self.faults.note(None, Target::Column(column), ErrorCode::NotNullViolation, words);
+        for column in self.required.iter().copied() {
+            let slot = &self.slots[column];
+            if let Some(code) = slot.null_fault.filter(|_| slot.filled <= self.row) {
+                let words = self.faults.wants_words(&self.errors).then(|| Words::missing_value(code));
+                self.faults.note(None, Target::Column(column), code, words);
+            }
+        }
+    }
+
+    /// Takes the key from a rejected row that named it twice: there is no telling which one was meant.
+    fn drop_ambiguous_keys(&mut self) {
+        for key in &self.keys {
+            let slot = &mut self.slots[*key];
+            if slot.filled > self.row && self.faults.is_ambiguous(slot.sight.fault) {
+                slot.forget_value(self.row);
+            }
         }
     }
 
@@ -374,7 +343,7 @@ impl<'a> Rows<'a> {
         let mut columns = Vec::new();
         for slot in &mut self.slots {
             if let Some(mut builder) = slot.builder.take() {
-                builder.push_default(slot.column.default.as_ref(), rows - slot.filled);
+                builder.push_default(slot.default, rows - slot.filled);
                 columns.push((slot.column.id, builder.finish()));
             }
             if slot.rounded_values > 0 {

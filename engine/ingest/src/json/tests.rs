@@ -5,7 +5,7 @@ use siltstone_storage::{LogicalType, NewColumn, TableId, TableSchema, Value};
 
 use crate::{
     BODY_DEPTH_MAX, BodyError, CaseTwins, Decoded, ErrorCode, Fractions, Framing, Policy, UnknownFields, Warning,
-    decode, members,
+    decode, decode_keyed, members,
 };
 
 fn policy() -> Policy {
@@ -390,4 +390,31 @@ fn hostile_bodies_cost_no_more_than_their_size() {
     assert!(matches!(refused("[".repeat(1 << 20).as_bytes(), Framing::Document), BodyError::Depth { offset: 128 }));
     let many = format!("{{{}\"a\":1}}", "\"a\":1,".repeat(1 << 20));
     assert!(matches!(members(many.as_bytes()), Err(BodyError::Syntax { .. })));
+}
+
+#[test]
+fn key_columns_hold_the_keys_of_refused_rows_too() {
+    // Proves that a key is there whenever it can be used, and NULL when not: also for a column with a default that no default stands in.
+    let mut id = NewColumn::new("id", LogicalType::BigInt);
+    id.default = Some(Value::Int(5));
+    let table = TableSchema::new(vec![id, NewColumn::new("v", LogicalType::BigInt)], &[]).expect("a valid schema");
+    let key = [table.column("id").expect("id").id];
+    let body =
+        br#"[{"v":1},{"id":1},{"id":2,"v":"x"},7,{"ID":3,"id":4},{"id":null},{"id":"x"},{"id":"6","id":"7"},{}]"#;
+    let decoded = decode_keyed(body, Framing::Document, &table, &key, &policy()).expect("rows");
+    let ids: Vec<_> = column(&decoded, "id", Some(&table)).as_primitive::<Int64Type>().iter().collect();
+    assert_eq!(ids, [None, Some(1), Some(2), None, None, None, None, Some(7), None]);
+    let field = |name: &str| Some(name.to_owned());
+    assert_eq!(
+        codes(&decoded),
+        [
+            (0, field("id"), ErrorCode::NullPrimaryKey),
+            (2, field("v"), ErrorCode::InvalidCast),
+            (3, None, ErrorCode::NotAnObject),
+            (4, field("id"), ErrorCode::AmbiguousField),
+            (5, field("id"), ErrorCode::NullPrimaryKey),
+            (6, field("id"), ErrorCode::InvalidCast),
+            (8, field("id"), ErrorCode::NullPrimaryKey),
+        ]
+    );
 }

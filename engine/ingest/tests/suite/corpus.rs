@@ -8,9 +8,14 @@ fn every_body_of_the_corpus_and_its_damaged_copies() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus/json");
     let mut bodies = 0;
     for entry in std::fs::read_dir(&folder).expect("the corpus") {
-        let body = std::fs::read(entry.expect("an entry").path()).expect("a body");
+        let path = entry.expect("an entry").path();
+        let body = std::fs::read(&path).expect("a body");
         bodies += 1;
         check(&body);
+        // Bodies without an extension are the fuzzer's, many and damaged enough.
+        if path.extension().is_none() {
+            continue;
+        }
         for end in 0..body.len() {
             check(&body[..end]);
         }

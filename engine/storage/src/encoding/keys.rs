@@ -2,7 +2,8 @@
 //!
 //! **Invariants**
 //! 1. A key compares as its value does: signed values are moved up by 2^63.
-//! 2. A key under a NULL repeats a neighbour's, so that it widens no range.
+//! 2. Keys that no value of a type has are refused, so that a condition on keys and one on values never differ.
+//! 3. A key under a NULL repeats a neighbour's, so that it widens no range.
 
 use std::sync::Arc;
 
@@ -133,7 +134,7 @@ fn fill_keys<T: ArrowPrimitiveType<Native: Key>>(array: &PrimitiveArray<T>, keys
     }
 }
 
-/// An array of `rows` values whose keys `read` hands on, a block at a time.
+/// An array of `rows` values whose keys `read` hands on, a block at a time; `None` if a key is that of no value of the type.
 ///
 /// # Panics
 /// If values of this type have no keys; the caller has seen that they do by [`has_keys`].
@@ -142,13 +143,25 @@ pub(crate) fn array_of(
     rows: usize,
     nulls: Option<NullBuffer>,
     read: impl FnOnce(&mut dyn FnMut(&[u64])) -> Result<()>,
-) -> Result<ArrayRef> {
+) -> Result<Option<ArrayRef>> {
     with_keys!(&data_type, T => {
         let mut values = Vec::<<T as ArrowPrimitiveType>::Native>::with_capacity(rows);
-        read(&mut |block| values.extend(block.iter().map(|key| <T as ArrowPrimitiveType>::Native::from_key(*key))))?;
+        let mut strange = 0;
+        read(&mut |block| {
+            strange |= strange_bits::<<T as ArrowPrimitiveType>::Native>(block);
+            values.extend(block.iter().map(|key| <T as ArrowPrimitiveType>::Native::from_key(*key)));
+        })?;
         let array = PrimitiveArray::<T>::new(ScalarBuffer::from(values), nulls);
-        Ok(Arc::new(array.with_data_type(data_type)))
+        Ok((strange == 0).then(|| Arc::new(array.with_data_type(data_type)) as _))
     }, other => unreachable!("no keys: {other}"))
+}
+
+/// Zero if all of these are keys of the type: numbers of 64 bits and more have no others.
+fn strange_bits<K: Key>(keys: &[u64]) -> u64 {
+    match size_of::<K>() {
+        8.. => 0,
+        _ => keys.iter().fold(0, |strange, key| strange | (key ^ K::from_key(*key).key())),
+    }
 }
 
 /// Whether values of this type have keys.

@@ -12,7 +12,7 @@
 //! It does not know files, checksums or where a chunk lies.
 
 use arrow_array::types::{Float32Type, Float64Type};
-use arrow_array::{Array, ArrayRef, UInt32Array, new_null_array};
+use arrow_array::{Array, ArrayRef, UInt32Array};
 use arrow_buffer::{BooleanBuffer, Buffer, NullBuffer};
 use arrow_schema::DataType;
 
@@ -20,6 +20,7 @@ use crate::array_codec;
 use crate::error::Result;
 use crate::frame::ByteReader;
 use crate::logical_type::LogicalType;
+use crate::null_array::null_array;
 
 pub(crate) mod bitpack;
 mod child;
@@ -169,7 +170,7 @@ pub(crate) fn decode(
 ) -> Result<ArrayRef> {
     if form.is_null(rows) {
         ByteReader::new(file, offset, body).finish()?;
-        return Ok(new_null_array(&ty.arrow(), rows));
+        return Ok(null_array(ty, rows));
     }
     let opened = Opened::new(rows, form, body, file, offset)?;
     decode_values(ty, rows, form, opened.nulls.clone(), &opened.values, opened.reader(file))
@@ -251,12 +252,10 @@ fn decode_values(
         Encoding::Constant if !nested => decode_constant(ty, rows, nulls, reader),
         Encoding::Plain if !nested => plain::decode(data_type, rows, nulls, values, reader),
         Encoding::Packed if keys::has_keys(&data_type) => {
-            let array = keys::array_of(data_type, rows, nulls, |each| bitpack::unpack(rows, &mut reader, each))?;
-            reader.finish().map(|()| array)
+            array_of_keys(ty, rows, nulls, reader, |reader, each| bitpack::unpack(rows, reader, each))
         }
         Encoding::Delta if keys::has_keys(&data_type) => {
-            let array = keys::array_of(data_type, rows, nulls, |each| delta::decode(rows, &mut reader, each))?;
-            reader.finish().map(|()| array)
+            array_of_keys(ty, rows, nulls, reader, |reader, each| delta::decode(rows, reader, each))
         }
         Encoding::Scaled if data_type == DataType::Float32 => scaled::decode::<Float32Type>(rows, nulls, reader),
         Encoding::Scaled if data_type == DataType::Float64 => scaled::decode::<Float64Type>(rows, nulls, reader),
@@ -266,12 +265,10 @@ fn decode_values(
         Encoding::Symbols if text || data_type == DataType::BinaryView => symbols::decode(rows, nulls, text, reader),
         Encoding::Uuid if text || data_type == DataType::BinaryView => uuid::decode(rows, nulls, text, reader),
         Encoding::RunLength if keys::has_keys(&data_type) => {
-            let array = keys::array_of(data_type, rows, nulls, |each| runs::decode(rows, &mut reader, each))?;
-            reader.finish().map(|()| array)
+            array_of_keys(ty, rows, nulls, reader, |reader, each| runs::decode(rows, reader, each))
         }
         Encoding::Stepped if keys::has_keys(&data_type) => {
-            let array = keys::array_of(data_type, rows, nulls, |each| stepped::decode(rows, &mut reader, each))?;
-            reader.finish().map(|()| array)
+            array_of_keys(ty, rows, nulls, reader, |reader, each| stepped::decode(rows, reader, each))
         }
         Encoding::Sparse if !nested => sparse::decode(ty, rows, nulls, values, reader),
         Encoding::Columns if nested => nested::decode(ty, rows, nulls, values, reader),
@@ -284,6 +281,19 @@ fn decode_values(
         }
         other => Err(reader.corrupt(format_args!("an encoding of {ty}"), format_args!("{other:?}"))),
     }
+}
+
+/// An array of `rows` values whose keys `read` hands on and which takes all that `reader` has.
+fn array_of_keys(
+    ty: &LogicalType,
+    rows: usize,
+    nulls: Option<NullBuffer>,
+    mut reader: ByteReader<'_>,
+    read: impl FnOnce(&mut ByteReader<'_>, &mut dyn FnMut(&[u64])) -> Result<()>,
+) -> Result<ArrayRef> {
+    let array = keys::array_of(ty.arrow(), rows, nulls, |each| read(&mut reader, each))?;
+    let array = array.ok_or_else(|| reader.corrupt(format_args!("values of {ty}"), "a number that is none"))?;
+    reader.finish().map(|()| array)
 }
 
 fn decode_constant(

@@ -19,19 +19,20 @@
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float32Type, Float64Type};
-use arrow_array::{Array, ArrayRef, UInt32Array, new_null_array};
+use arrow_array::{Array, ArrayRef, UInt32Array};
 use arrow_buffer::{BooleanBuffer, Buffer, NullBuffer};
 use arrow_schema::DataType;
 
 use std::sync::Arc;
 
 use super::{
-    ChunkForm, Encoding, Opened, bitpack, decode_constant, delta, dictionary, keys, plain, runs, scaled, stepped,
-    symbols, uuid,
+    ChunkForm, Encoding, Opened, array_of_keys, bitpack, decode_constant, delta, dictionary, keys, plain, runs, scaled,
+    stepped, symbols, uuid,
 };
 use crate::error::Result;
 use crate::frame::ByteReader;
 use crate::logical_type::LogicalType;
+use crate::null_array::null_array;
 
 /// The values at `positions`, which ascend strictly, out of the body of a chunk of `rows` values of `ty`.
 ///
@@ -53,7 +54,7 @@ pub(crate) fn take(
     assert!(positions.last().is_none_or(|last| (*last as usize) < rows), "positions lie in the row group");
     if form.is_null(rows) {
         ByteReader::new(file, offset, body).finish()?;
-        return Ok(new_null_array(&ty.arrow(), positions.len()));
+        return Ok(null_array(ty, positions.len()));
     }
     let data_type = ty.arrow();
     let direct = match form.encoding {
@@ -95,8 +96,7 @@ fn take_direct(
                 Encoding::Stepped => stepped::decode_at(rows, positions, &mut reader)?,
                 _ => delta::decode_at(rows, positions, &mut reader)?,
             };
-            reader.finish()?;
-            keys::array_of(data_type, taken.len(), nulls, |each| {
+            array_of_keys(ty, taken.len(), nulls, reader, |_, each| {
                 each(&taken);
                 Ok(())
             })

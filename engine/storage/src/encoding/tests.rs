@@ -401,3 +401,29 @@ pub(super) fn one_of_each() -> Vec<((LogicalType, ArrayRef), Encoding)> {
         ((LogicalType::Uuid, Arc::new(uuids) as ArrayRef), Encoding::Uuid),
     ]
 }
+
+/// Proves that a chunk whose keys are beyond its type is refused: values cut to size would differ from what a condition on keys says. The
+/// fuzzer found one.
+#[test]
+fn keys_that_no_value_has_are_refused() {
+    let wide: ArrayRef = Arc::new(Int64Array::from_iter_values((0..2000).map(|i| 1 + i * i % 70_000)));
+    for (ty, fits) in [
+        (LogicalType::BigInt, true),
+        (LogicalType::Integer, true),
+        (LogicalType::Date, true),
+        (LogicalType::SmallInt, false),
+        (LogicalType::TinyInt, false),
+    ] {
+        let (form, bytes) = encoded(&LogicalType::BigInt, &wide);
+        assert_eq!(form.encoding, Encoding::Packed);
+        let outcome = decoded(&ty, wide.len(), &form, &bytes);
+        let taken = take(&ty, wide.len(), &form, &Buffer::from(bytes), &[1, 200, 1999], "test", 0);
+        match fits {
+            true => assert_eq!(outcome.unwrap().len(), taken.unwrap().len() + 1997, "{ty}"),
+            false => {
+                assert_eq!(outcome.unwrap_err().kind(), ErrorKind::Corrupt, "{ty}");
+                assert_eq!(taken.unwrap_err().kind(), ErrorKind::Corrupt, "{ty}");
+            }
+        }
+    }
+}

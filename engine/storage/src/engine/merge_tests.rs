@@ -344,6 +344,20 @@ fn a_primary_key_is_unique() {
 
 /// Commits of one group that replace each other's rows come out as if they had come one after the other.
 #[test]
+fn repeated_keys_are_told_with_their_first_row() {
+    // Proves that a batch's own duplicates are found by what keys are equal by, and that NULLs are none.
+    let engine = Engine::open(Arc::new(SimDisk::new(1)), options()).expect("open");
+    let table = create(&engine, &[]);
+    let schema = Arc::clone(engine.snapshot().catalog().table_by_id(table).expect("the table").schema());
+    let ids: ArrayRef = Arc::new(Int64Array::from(vec![Some(3), None, Some(1), Some(3), None, Some(3), Some(1)]));
+    assert_eq!(engine.repeated_keys(&schema, &[(ID, Arc::clone(&ids))]).expect("keys"), [(0, 3), (0, 5), (2, 6)]);
+    let parts: ArrayRef = Arc::new(StringViewArray::from(vec!["a", "a", "a", "b", "a", "a", "b"]));
+    assert_eq!(engine.repeated_keys(&schema, &[(PART, parts), (ID, ids)]).expect("keys"), [(0, 5)]);
+    let error = engine.repeated_keys(&schema, &[]).expect_err("no key at all");
+    assert_eq!(error.kind(), ErrorKind::Invalid);
+}
+
+#[test]
 fn merges_in_one_group_see_each_other() {
     let disk = SimDisk::new(4);
     let engine = Engine::open(Arc::new(disk.clone()), options()).unwrap();

@@ -13,6 +13,8 @@
 
 mod build;
 mod find;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod layout;
 #[cfg(test)]
 mod tests;

@@ -19,6 +19,8 @@ mod file;
 mod keys;
 mod memory;
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use file::fuzzing;
 pub(crate) use file::{MAGIC, SegmentKeyIndex, Subject, describe};
 pub(crate) use keys::{KeyHasher, Keys, duplicates};
 pub(crate) use memory::MemoryKeyIndex;

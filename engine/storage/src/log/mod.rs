@@ -20,6 +20,8 @@
 //! It does not know what is in a body, when to flush, or that there are tables.
 
 mod copy;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod reader;
 mod record;
 mod spares;

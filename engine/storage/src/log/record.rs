@@ -276,6 +276,19 @@ fn header_crc(salt: u64, bytes: &[u8]) -> u32 {
     hasher.finalize()
 }
 
+/// Makes the header of a record out of bytes that need not be one, for fuzzing: the fields stay, but for the magic, the generation and
+/// the checksums, that of the body only if it is at hand.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) fn repair_header(bytes: &mut [u8; RECORD_HEADER_BYTES], salt: u64, generation: u64, body: Option<&[u8]>) {
+    bytes[..4].copy_from_slice(&MAGIC.to_le_bytes());
+    if let Some(body) = body {
+        bytes[16..20].copy_from_slice(&crc32fast::hash(body).to_le_bytes());
+    }
+    bytes[32..40].copy_from_slice(&generation.to_le_bytes());
+    let crc = header_crc(salt, &bytes[8..]);
+    bytes[4..8].copy_from_slice(&crc.to_le_bytes());
+}
+
 /// Why bytes are not a record.
 #[derive(Debug)]
 pub(super) struct Mismatch {

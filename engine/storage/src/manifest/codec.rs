@@ -9,7 +9,7 @@ use crate::frame::{ByteReader, FILE_HEADER_BYTES, FileHeader, PutBytes};
 use crate::ids::{SegmentId, SnapshotId, TableId};
 use crate::schema_codec::{decode_flag, decode_table, encode_table};
 
-const HEADER: FileHeader = FileHeader { magic: *b"\x89SILTMAN", version: 2 };
+pub(super) const HEADER: FileHeader = FileHeader { magic: *b"\x89SILTMAN", version: 2 };
 
 /// First bytes of a manifest.
 pub(crate) const MAGIC: [u8; 8] = HEADER.magic;

@@ -7,6 +7,8 @@
 
 mod codec;
 mod describe;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 pub(crate) mod store;
 
 use std::collections::BTreeMap;

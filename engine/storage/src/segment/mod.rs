@@ -11,6 +11,8 @@
 
 mod describe;
 mod footer;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod reader;
 mod value_filter;
 mod writer;

@@ -338,6 +338,6 @@ impl Segment {
     }
 }
 
-fn range(extent: Extent) -> std::ops::Range<usize> {
+pub(super) fn range(extent: Extent) -> std::ops::Range<usize> {
     extent.offset as usize..(extent.offset + extent.bytes) as usize
 }

@@ -26,7 +26,7 @@ use crate::logical_type::LogicalType;
 mod tests;
 
 /// Bytes of a block.
-const BLOCK_BYTES: usize = 32;
+pub(super) const BLOCK_BYTES: usize = 32;
 
 /// Bits per distinct value: another two would halve the false answers and cost a quarter more space.
 const BITS_PER_VALUE: usize = 8;
@@ -94,6 +94,11 @@ pub(super) fn build(ty: &LogicalType, encoding: Encoding, array: &ArrayRef) -> O
     if !pays(Sample::of(texts)) {
         return None;
     }
+    Some(over(texts))
+}
+
+/// The filter over these texts; empty if there are none.
+pub(super) fn over(texts: &StringViewArray) -> Vec<u8> {
     let mut hashes: Vec<u64> = texts.iter().flatten().map(|text| hash(text.as_bytes())).collect();
     hashes.sort_unstable();
     hashes.dedup();
@@ -104,7 +109,7 @@ pub(super) fn build(ty: &LogicalType, encoding: Encoding, array: &ArrayRef) -> O
             *word = (u32::from_le_bytes(*word) | bit).to_le_bytes();
         }
     }
-    Some(filter)
+    filter
 }
 
 /// Most bytes of a filter over `rows` rows.

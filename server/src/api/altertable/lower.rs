@@ -9,7 +9,7 @@ use siltstone_storage::{CommitInfo, TableSchema};
 
 use super::wire::{AppendTarget, QueryRequest, ResultFormat};
 use crate::auth::{Principal, Role};
-use crate::ingest::{BadRows, IngestRequest, Missing, Part};
+use crate::ingest::{BadRows, Entry, IngestRequest, Missing, Part};
 use crate::sql::{Layout, SqlRequest};
 
 /// Rows, fields and nesting are bounded by the body's size alone.
@@ -34,6 +34,7 @@ pub fn append(target: AppendTarget, body: Bytes, sender: &Principal) -> IngestRe
         body,
         framing: Framing::Document,
         policy: Arc::clone(&POLICY),
+        entry: Entry::Append,
         missing: Missing::Create,
         bad_rows: BadRows::RefuseAll,
     };

@@ -173,7 +173,8 @@ pub fn append_failed(error: &IngestError) -> Response<Body> {
         | IngestError::TableMissing(_)
         | IngestError::ReadOnly(_)
         | IngestError::NoColumns(_)
-        | IngestError::Name(_) => append_refused(StatusCode::OK, INVALID_DATA, &error.to_string()),
+        | IngestError::Name(_)
+        | IngestError::Key(_) => append_refused(StatusCode::OK, INVALID_DATA, &error.to_string()),
         IngestError::Storage(cause) => {
             let failure = Failure::from(cause);
             let code = (failure.status == StatusCode::BAD_REQUEST).then_some(INVALID_DATA);

@@ -80,6 +80,7 @@ pub fn lower(settings: &Config, head: &Parts, body: Bytes) -> Result<Lowered, Fa
         body: rows,
         framing,
         policy: policy(settings),
+        entry: config.entry,
         missing: Missing::Refuse,
         bad_rows: BadRows::LeaveOut,
     };

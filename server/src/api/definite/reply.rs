@@ -13,7 +13,7 @@ use super::table_name;
 use crate::auth::Denied;
 use crate::body::BodyFault;
 use crate::error::Failure;
-use crate::ingest::{IngestError, IngestReply};
+use crate::ingest::{IngestError, IngestReply, KeyError};
 use crate::{State, ids, json};
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
@@ -28,11 +28,12 @@ pub struct Fault {
     code: &'static str,
     message: String,
     retry_after_s: Option<u32>,
+    rejected_rows: usize,
 }
 
 impl Fault {
     fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, code, message: message.into(), retry_after_s: None }
+        Self { status, code, message: message.into(), retry_after_s: None, rejected_rows: 0 }
     }
 
     /// 400: the body is not what it should be.
@@ -100,8 +101,22 @@ impl Fault {
             IngestError::ReadOnly(_) | IngestError::NoColumns(_) | IngestError::Name(_) => {
                 Self::invalid("invalid_table", error.to_string())
             }
+            IngestError::Key(fault) => Self::from_key(fault),
             IngestError::Storage(cause) => Self::from_failure(Failure::from(cause)),
             IngestError::Panicked => Self::internal(),
+        }
+    }
+
+    fn from_key(fault: &KeyError) -> Self {
+        match fault {
+            KeyError::Missing(column) => Self::invalid(
+                "primary_key_not_found",
+                format!("primary_key names column '{column}', which the table does not have"),
+            ),
+            KeyError::Type { .. } => Self::invalid("invalid_primary_key", fault.to_string()),
+            KeyError::Repeated { rows, .. } => {
+                Self { rejected_rows: *rows, ..Self::invalid("duplicate_primary_key", fault.to_string()) }
+            }
         }
     }
 
@@ -128,7 +143,9 @@ impl Fault {
         json::push_string(&mut text, &self.message);
         text.push_str("],\"warnings\":[],\"request_id\":");
         json::push_string(&mut text, request_id);
-        text.push_str(",\"accepted\":0,\"successful_rows\":0,\"rejected_rows\":0,\"snapshot_id\":null}");
+        text.push_str(",\"accepted\":0,\"successful_rows\":0,\"rejected_rows\":");
+        json::push_integer(&mut text, self.rejected_rows);
+        text.push_str(",\"snapshot_id\":null}");
         let mut response = respond(self.status, text);
         let headers = response.headers_mut();
         if let Some(seconds) = self.retry_after_s {

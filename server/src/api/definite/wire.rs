@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use super::reply::Fault;
 use super::table_name::{self, StreamTable};
+use crate::ingest::Entry;
 
 /// Longest tags, in bytes of compact JSON.
 const TAGS_BYTES_MAX: usize = 16 * 1024;
@@ -114,6 +115,8 @@ fn tags_of_text(text: &str) -> Value {
 pub struct StreamConfig {
     /// Where rows go.
     pub table: StreamTable,
+    /// `mode`, with its key.
+    pub entry: Entry,
     /// Whether the answer carries the snapshot id.
     pub wait: bool,
     /// The tags, as compact JSON text.
@@ -133,15 +136,13 @@ impl StreamConfig {
             }
             Some(_) => return Err(Fault::invalid("invalid_table", "config.table must be a string")),
         };
-        let merge = match given.mode.as_ref().map(Value::as_str) {
-            None | Some(Some("append")) => false,
-            Some(Some("merge")) => true,
+        let entry = match given.mode.as_ref().map(Value::as_str) {
+            None | Some(Some("append")) => Entry::Append,
+            Some(Some("merge")) => Entry::Merge { key: vec![key_name(given.primary_key.as_ref())?] },
             Some(_) => return Err(Fault::invalid("invalid_mode", "config.mode must be 'append' or 'merge'")),
         };
         let mut warnings: Vec<String> = given.unknown.iter().map(|key| format!("config key '{key}' ignored")).collect();
-        if merge {
-            check_key(given.primary_key.as_ref())?;
-        } else if given.primary_key.is_some() {
+        if entry == Entry::Append && given.primary_key.is_some() {
             warnings.push("config key 'primary_key' ignored: mode is 'append'".to_owned());
         }
         let wait = match given.wait {
@@ -150,10 +151,7 @@ impl StreamConfig {
             Some(_) => return Err(Fault::invalid("invalid_wait", "config.wait must be true or false")),
         };
         let tags = tags_text(given.tags.as_ref())?;
-        if merge {
-            return Err(Fault::invalid("not_supported", "mode 'merge' is not supported by this version"));
-        }
-        Ok(Self { table, wait, tags, warnings })
+        Ok(Self { table, entry, wait, tags, warnings })
     }
 }
 
@@ -165,12 +163,13 @@ fn missing_table() -> Fault {
     )
 }
 
-fn check_key(key: Option<&Value>) -> Result<(), Fault> {
+/// The one column of the key.
+fn key_name(key: Option<&Value>) -> Result<String, Fault> {
     const ONE: &str = "mode 'merge' requires primary_key with exactly one column name";
     match key {
         None => Err(Fault::invalid("missing_primary_key", ONE)),
         Some(Value::Array(names)) => match names.as_slice() {
-            [Value::String(name)] if !name.is_empty() => Ok(()),
+            [Value::String(name)] if !name.is_empty() => Ok(name.clone()),
             [_, _, ..] if names.iter().all(Value::is_string) => {
                 Err(Fault::invalid("composite_key_not_supported", "primary_key must name exactly one column"))
             }
