@@ -6,8 +6,8 @@
 //!
 //! Rows themselves are `json::rows`' part, bytes `json::scanner`'s.
 
-mod builders;
-mod faults;
+pub(crate) mod builders;
+pub(crate) mod faults;
 mod fields;
 mod fresh;
 mod members;

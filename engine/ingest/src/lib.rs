@@ -1,6 +1,7 @@
 //! Request bodies to typed columns, error vectors and schema changes.
 //!
-//! [`decode`] reads a JSON body once, straight into column builders. It knows no HTTP, no files, no SQL.
+//! [`decode`] reads a JSON body once, straight into column builders; [`DataFile`] reads files of any size, batch by batch. It knows no HTTP,
+//! no paths, no SQL.
 //!
 //! **Invariants**
 //! 1. Bytes become columns in one pass; no tree of values is built.
@@ -8,10 +9,12 @@
 //! 3. Whatever the bytes: no panic, no unbounded recursion, memory within a small multiple of the body.
 mod coerce;
 mod error_vector;
+mod files;
 mod infer;
 mod json;
 
 pub use error_vector::{ErrorCode, ErrorVectors, RowError};
+pub use files::{DataFile, FileBatch, FileBytes, FileError, FileFormat, Rows, Survey, Wanted};
 
 use arrow_array::{ArrayRef, BooleanArray};
 use siltstone_storage::{Batch, ColumnId, TableId, TableSchema};
