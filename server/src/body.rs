@@ -8,7 +8,7 @@
 //!
 //! It knows nothing of what is in a body.
 
-use std::io::Read;
+use std::io::{BufRead, Read};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -76,20 +76,36 @@ pub enum BodyFault {
     NoRoom,
 }
 
+/// How bytes are compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Coding {
+pub(crate) enum Coding {
     Gzip,
     Zstd,
     Deflate,
 }
 
 impl Coding {
-    fn name(self) -> &'static str {
+    /// As headers and messages have it.
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Gzip => "gzip",
             Self::Zstd => "zstd",
             Self::Deflate => "deflate",
         }
+    }
+
+    /// What undoes it, as bytes come in.
+    ///
+    /// # Errors
+    /// Those of reading the first of them.
+    pub(crate) fn decoder<'a>(self, mut input: impl BufRead + 'a) -> std::io::Result<Box<dyn Read + 'a>> {
+        Ok(match self {
+            Self::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(input)),
+            Self::Zstd => Box::new(zstd::stream::read::Decoder::with_buffer(input)?),
+            // The name means the zlib format; many senders mean the bare one.
+            Self::Deflate if is_zlib(input.fill_buf()?) => Box::new(flate2::bufread::ZlibDecoder::new(input)),
+            Self::Deflate => Box::new(flate2::bufread::DeflateDecoder::new(input)),
+        })
     }
 }
 
@@ -121,7 +137,7 @@ async fn read_wire(
     room: &mut Room,
 ) -> Result<Bytes, BodyFault> {
     let limit = limits.wire_bytes_max;
-    let declared = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    let declared = declared_length(headers);
     if declared.is_some_and(|length| length > limit as u64) {
         return Err(BodyFault::TooLarge { limit });
     }
@@ -156,11 +172,20 @@ async fn read_wire(
     Ok(kept.freeze())
 }
 
+/// What the headers say of the body's length.
+pub(crate) fn declared_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
 async fn keep(shared: &Limits, room: &mut Room, bytes: usize) -> Result<(), BodyFault> {
     if shared.reserve(room, bytes).await { Ok(()) } else { Err(BodyFault::NoRoom) }
 }
 
-async fn next(body: &mut Body) -> Result<Option<Bytes>, BodyFault> {
+/// The next bytes of a body; `None` at its end.
+///
+/// # Errors
+/// `Incomplete` if the connection broke, or went silent.
+pub(crate) async fn next(body: &mut Body) -> Result<Option<Bytes>, BodyFault> {
     loop {
         match tokio::time::timeout(IDLE_TIMEOUT, body.frame()).await {
             Ok(Some(Ok(frame))) => match frame.into_data() {
@@ -196,7 +221,7 @@ pub fn discard(headers: &HeaderMap, mut body: Body) {
 }
 
 /// The codings to undo, in the order in which to undo them.
-fn codings(headers: &HeaderMap) -> Result<Vec<Coding>, BodyFault> {
+pub(crate) fn codings(headers: &HeaderMap) -> Result<Vec<Coding>, BodyFault> {
     let mut codings = Vec::new();
     for value in headers.get_all(CONTENT_ENCODING) {
         let text = value.to_str().map_err(|_| BodyFault::UnsupportedEncoding("(not text)".to_owned()))?;
@@ -246,15 +271,9 @@ fn expand(coding: Coding, input: &[u8], limit: usize) -> Result<Bytes, BodyFault
     if input.is_empty() {
         return Err(invalid);
     }
-    match coding {
-        Coding::Gzip => take(flate2::bufread::MultiGzDecoder::new(input), limit, invalid),
-        Coding::Zstd => match zstd::stream::read::Decoder::with_buffer(input) {
-            Ok(decoder) => take(decoder, limit, invalid),
-            Err(_) => Err(invalid),
-        },
-        // The name means the zlib format; many senders mean the bare one.
-        Coding::Deflate if is_zlib(input) => take(flate2::bufread::ZlibDecoder::new(input), limit, invalid),
-        Coding::Deflate => take(flate2::bufread::DeflateDecoder::new(input), limit, invalid),
+    match coding.decoder(input) {
+        Ok(decoder) => take(decoder, limit, invalid),
+        Err(_) => Err(invalid),
     }
 }
 

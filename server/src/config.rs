@@ -21,6 +21,7 @@ mod tests;
 pub use settings::{Arity, SETTINGS, Setting};
 
 use crate::limits::BodyLimits;
+use crate::upload::UploadLimits;
 
 const MIB: usize = 1 << 20;
 
@@ -81,6 +82,14 @@ pub struct Config {
     pub metrics_auth: bool,
     /// `POST /append`.
     pub append: BodyLimits,
+    /// Largest file of `POST /upload`, in bytes, before and after decompression.
+    pub upload_file_bytes_max: u64,
+    /// Bytes of one file's rows, as columns in memory, that go through memory and log.
+    pub upload_commit_bytes_max: usize,
+    /// Files of `POST /upload` that are read at once.
+    pub upload_files_at_once: usize,
+    /// Where files are kept while they are read; `None` is `spool` in the data directory.
+    pub upload_spool_folder: Option<PathBuf>,
     /// `POST /query`.
     pub query_body: BodyLimits,
     /// `POST /v2/stream`.
@@ -120,6 +129,10 @@ impl Default for Config {
             body_bytes_in_flight_max: 512 * MIB,
             metrics_auth: false,
             append: BodyLimits { wire_bytes_max: 128 * MIB, decoded_bytes_max: 128 * MIB },
+            upload_file_bytes_max: 100_000_000_000,
+            upload_commit_bytes_max: 256 * MIB,
+            upload_files_at_once: 2,
+            upload_spool_folder: None,
             query_body: BodyLimits { wire_bytes_max: 32 * MIB, decoded_bytes_max: 32 * MIB },
             stream: BodyLimits { wire_bytes_max: 10 * MIB, decoded_bytes_max: 64 * MIB },
             stream_rows_max: 50_000,
@@ -137,6 +150,17 @@ impl Config {
     /// Where large queries spill.
     pub fn spill_folder(&self) -> PathBuf {
         self.query_spill_folder.clone().unwrap_or_else(|| self.data.join("spill"))
+    }
+
+    /// The bounds on files.
+    pub fn upload_limits(&self) -> UploadLimits {
+        UploadLimits {
+            file_bytes_max: self.upload_file_bytes_max,
+            commit_bytes_max: self.upload_commit_bytes_max,
+            folder: self.upload_spool_folder.clone().unwrap_or_else(|| self.data.join("spool")),
+            at_once: self.upload_files_at_once,
+            disk_reserve_bytes: self.storage.disk_reserve_bytes,
+        }
     }
 
     /// Every catalog that must exist, the default one first.

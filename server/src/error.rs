@@ -42,6 +42,11 @@ impl Failure {
         }
     }
 
+    /// No space on the disk.
+    pub fn disk_full() -> Self {
+        Self::unavailable("the disk is full; nothing was written".to_owned())
+    }
+
     fn unavailable(message: String) -> Self {
         Self { status: StatusCode::SERVICE_UNAVAILABLE, retry_after_s: Some(RETRY_OPERATOR_S), message }
     }
@@ -50,9 +55,7 @@ impl Failure {
 impl From<&Error> for Failure {
     fn from(error: &Error) -> Self {
         match error.kind() {
-            ErrorKind::Exhausted if is_disk_full(error) => {
-                Self::unavailable("the disk is full; nothing was written".to_owned())
-            }
+            ErrorKind::Exhausted if is_disk_full(error) => Self::disk_full(),
             ErrorKind::Exhausted => Self::busy(format!("too much is waiting to be written: {}", error.message())),
             ErrorKind::Unavailable => Self::unavailable(format!("the server is not available: {}", error.message())),
             ErrorKind::Latched => Self::unavailable(

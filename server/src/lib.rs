@@ -6,7 +6,7 @@
 //!
 //! **Invariants**
 //! 1. No dialect's words outside its folder; no dialect imports another.
-//! 2. Nothing here touches files: that is the storage engine's.
+//! 2. Nothing here touches files but [`upload`], which keeps bodies in ones without name: the rest is the storage engine's.
 
 pub mod admin;
 pub mod api;
@@ -29,6 +29,7 @@ pub mod shutdown;
 pub mod sql;
 pub mod system;
 pub mod telemetry;
+pub mod upload;
 
 #[cfg(test)]
 mod tests;
@@ -52,6 +53,7 @@ use limits::Limits;
 use secret::Secret;
 use sql::Sql;
 use telemetry::{Endpoint, RequestMetrics, X_REQUEST_ID};
+use upload::Uploads;
 
 /// What handlers share.
 #[derive(Debug)]
@@ -66,6 +68,8 @@ pub struct State {
     pub limits: Limits,
     /// The way to disk.
     pub ingest: Ingest,
+    /// The way of files to disk.
+    pub uploads: Uploads,
     /// The way to SQL.
     pub sql: Sql,
     /// Signs ids.

@@ -35,6 +35,8 @@ const STATUSES: [u16; 12] = [200, 400, 401, 403, 404, 405, 408, 413, 422, 429, 5
 pub enum Endpoint {
     /// `/append`
     Append,
+    /// `/upload`, `/upsert`
+    Upload,
     /// `/query`
     Query,
     /// `/tasks`
@@ -48,12 +50,13 @@ pub enum Endpoint {
 }
 
 impl Endpoint {
-    const ALL: [Self; 6] = [Self::Append, Self::Query, Self::Tasks, Self::Stream, Self::Ops, Self::Other];
+    const ALL: [Self; 7] = [Self::Append, Self::Upload, Self::Query, Self::Tasks, Self::Stream, Self::Ops, Self::Other];
 
     /// By path.
     pub fn of(path: &str) -> Self {
         match path {
             "/append" => Self::Append,
+            "/upload" | "/upsert" => Self::Upload,
             "/query" => Self::Query,
             "/v2/stream" | "/v2/stream/" => Self::Stream,
             "/health" | "/ready" | "/metrics" => Self::Ops,
@@ -65,6 +68,7 @@ impl Endpoint {
     fn label(self) -> &'static str {
         match self {
             Self::Append => "append",
+            Self::Upload => "upload",
             Self::Query => "query",
             Self::Tasks => "tasks",
             Self::Stream => "stream",

@@ -13,6 +13,7 @@ use siltstone_storage::io::OsDisk;
 use super::*;
 use crate::auth::{Role, store};
 use crate::config::Hidden;
+use crate::upload::UploadLimits;
 
 struct Harness {
     app: App,
@@ -62,6 +63,7 @@ fn open(folder: &Path, config: &Config) -> State {
         secret: system::secret(&engine).expect("secret"),
         auth: Auth::new(config, store::load(&engine).expect("credentials")),
         ingest: Ingest::new(engine.clone(), limits.clone()),
+        uploads: Uploads::new(engine.clone(), UploadLimits { folder: folder.join("spool"), ..config.upload_limits() }),
         sql: Sql::new(query, tokio::runtime::Handle::current()),
         limits,
         requests: RequestMetrics::default(),

@@ -16,6 +16,9 @@ mod stream;
 mod stream_config;
 mod stream_limits;
 mod stream_merge;
+mod upload;
+mod upload_formats;
+mod upload_upsert;
 
 /// A server that tests share; each uses tables of its own.
 fn server() -> Arc<Server> {

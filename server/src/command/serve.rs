@@ -25,6 +25,7 @@ use crate::limits::Limits;
 use crate::shutdown::{self, Signals};
 use crate::sql::Sql;
 use crate::telemetry::{self, RequestMetrics};
+use crate::upload::Uploads;
 use crate::{State, app, cli, system};
 
 /// Name of the user and the key that a first start makes up.
@@ -124,6 +125,7 @@ fn state(config: Config, engine: Engine, queries: &Runtime, cores: usize) -> Res
         secret: system::secret(&engine)?,
         auth,
         ingest: Ingest::new(engine.clone(), limits.clone()),
+        uploads: Uploads::new(engine.clone(), config.upload_limits()),
         sql: Sql::new(query, queries.handle().clone()),
         limits,
         requests: RequestMetrics::default(),

@@ -213,6 +213,46 @@ pub static SETTINGS: &[Setting] = &[
         },
     ),
     one(
+        "upload.file_bytes_max",
+        "upload-file-bytes-max",
+        "BYTES",
+        "Largest file of /upload, before and after decompression (default 100000000000)",
+        |config, values| {
+            config.upload_file_bytes_max = bytes(values)? as u64;
+            Ok(())
+        },
+    ),
+    one(
+        "upload.commit_bytes_max",
+        "upload-commit-bytes-max",
+        "BYTES",
+        "Rows of one file, in memory, that can be merged at once (default 256MiB)",
+        |config, values| {
+            config.upload_commit_bytes_max = bytes(values)?;
+            Ok(())
+        },
+    ),
+    one(
+        "upload.files_at_once",
+        "upload-files-at-once",
+        "N",
+        "Files of /upload that are read at once; more wait (default 2)",
+        |config, values| {
+            config.upload_files_at_once = positive(values)?;
+            Ok(())
+        },
+    ),
+    one(
+        "upload.spool_folder",
+        "upload-spool-folder",
+        "DIR",
+        "Where files are kept while they are read (default: spool in the data directory)",
+        |config, values| {
+            config.upload_spool_folder = Some(PathBuf::from(last(values, "a folder")?));
+            Ok(())
+        },
+    ),
+    one(
         "query.body_bytes_max",
         "query-body-bytes-max",
         "BYTES",

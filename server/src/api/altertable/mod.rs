@@ -1,4 +1,4 @@
-//! The Altertable dialect: `POST /append`, `GET /tasks/{id}`, `POST /query`.
+//! The Altertable dialect: `POST /append`, `POST /upload` and `/upsert`, `GET /tasks/{id}`, `POST /query`.
 //!
 //! Contract: `docs/api/altertable.md`. **Invariants**: an append is all or nothing; `ok: true` means durable; task ids are signed,
 //! not stored ([`task_id`]).
@@ -15,6 +15,7 @@ use crate::auth::{Principal, Role};
 use crate::limits::BodyLimits;
 use crate::{State, body, ids};
 
+mod files;
 mod lower;
 mod reply;
 mod results;
@@ -25,7 +26,12 @@ mod wire;
 
 /// The dialect's routes.
 pub fn router() -> Router<Arc<State>> {
-    Router::new().route("/append", post(append)).route("/tasks/{task_id}", get(task)).route("/query", post(query))
+    Router::new()
+        .route("/append", post(append))
+        .route("/tasks/{task_id}", get(task))
+        .route("/query", post(query))
+        .route("/upload", post(files::upload))
+        .route("/upsert", post(files::upsert))
 }
 
 /// `POST /append?catalog=&schema=&table=&sync=`

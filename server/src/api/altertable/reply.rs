@@ -8,7 +8,7 @@
 use axum::body::Body;
 use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderName, HeaderValue, Response, StatusCode};
-use siltstone_ingest::{BodyError, ErrorCode};
+use siltstone_ingest::{BodyError, ErrorCode, FileError};
 use siltstone_storage::SnapshotId;
 use uuid::Uuid;
 
@@ -17,6 +17,7 @@ use crate::body::BodyFault;
 use crate::error::Failure;
 use crate::ingest::{IngestError, IngestReply};
 use crate::json;
+use crate::upload::{SpoolError, UploadError, Uploaded};
 
 /// The data cannot be rows of any table.
 pub const INVALID_DATA: &str = "invalid-data";
@@ -182,6 +183,52 @@ pub fn append_failed(error: &IngestError) -> Response<Body> {
         }
         IngestError::Panicked => append_error(StatusCode::INTERNAL_SERVER_ERROR, None, &Failure::internal().message),
     }
+}
+
+/// A file that landed.
+pub fn uploaded(done: &Uploaded, task: Uuid) -> Response<Body> {
+    let rows = done.rows;
+    let text = format!(
+        "{{\"ok\":true,\"task_id\":\"{task}\",\"status\":\"completed\",\"error_message\":null,\"error_code\":null,\"rows\":{rows}}}"
+    );
+    let mut response = respond(StatusCode::OK, JSON, text);
+    if done.changed {
+        response.headers_mut().insert(X_SNAPSHOT_ID, HeaderValue::from(done.snapshot.0));
+    }
+    response
+}
+
+/// A file that did not land.
+pub fn upload_failed(error: &UploadError) -> Response<Body> {
+    match error {
+        UploadError::File(FileError::Invalid(_)) | UploadError::Refused(_) => {
+            plain(StatusCode::BAD_REQUEST, &error.to_string())
+        }
+        UploadError::TooLarge { .. } => plain(StatusCode::PAYLOAD_TOO_LARGE, &error.to_string()),
+        UploadError::Storage(cause) => failed(&Failure::from(cause)),
+        UploadError::File(FileError::Read(cause)) => {
+            tracing::error!(error = %cause, "a spooled file cannot be read");
+            failed(&Failure::internal())
+        }
+        UploadError::Panicked => failed(&Failure::internal()),
+    }
+}
+
+/// A file that could not be received.
+pub fn spool_failed(error: &SpoolError) -> Response<Body> {
+    match error {
+        SpoolError::Body(fault) => body_fault(fault),
+        SpoolError::TooLarge(_) => plain(StatusCode::PAYLOAD_TOO_LARGE, &error.to_string()),
+        SpoolError::DiskFull => failed(&Failure::disk_full()),
+        SpoolError::Disk(cause) => {
+            tracing::error!(error = %cause, "a file cannot be spooled");
+            failed(&Failure::internal())
+        }
+    }
+}
+
+fn failed(failure: &Failure) -> Response<Body> {
+    with_retry(plain(failure.status, &failure.message), failure.retry_after_s)
 }
 
 /// State of a task.
