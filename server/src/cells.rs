@@ -293,6 +293,23 @@ impl<'a> Column<'a> {
         }
     }
 
+    /// Writes a cell as plain text, nested values as their JSON text; `false` for NULL.
+    pub fn text(&self, row: usize, out: &mut Vec<u8>) -> bool {
+        if self.is_null(row) {
+            return false;
+        }
+        match &self.kind {
+            Kind::Utf8(texts) => out.extend_from_slice(texts.value(row).as_bytes()),
+            Kind::LargeUtf8(texts) => out.extend_from_slice(texts.value(row).as_bytes()),
+            Kind::Utf8View(texts) | Kind::Json(texts) => out.extend_from_slice(texts.value(row).as_bytes()),
+            Kind::Dictionary(values, keys) => return values.text(keys[row], out),
+            Kind::Other(formatter) => out.extend_from_slice(formatter.value(row).to_string().as_bytes()),
+            Kind::List(..) | Kind::Struct(_) | Kind::Map(..) => self.json(row, out),
+            _ => self.scalar(row, out),
+        }
+        true
+    }
+
     /// Whether the text of [`Column::scalar`] is a JSON literal as it is.
     fn is_number(&self) -> bool {
         matches!(

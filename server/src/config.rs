@@ -21,6 +21,7 @@ mod tests;
 pub use settings::{Arity, SETTINGS, Setting};
 
 use crate::limits::BodyLimits;
+use crate::sql::SqlLimits;
 use crate::upload::UploadLimits;
 
 const MIB: usize = 1 << 20;
@@ -102,6 +103,16 @@ pub struct Config {
     pub stream_unknown_columns: UnknownFields,
     /// Memory of all SQL together, in bytes.
     pub query_memory_bytes: usize,
+    /// Memory of one query, in bytes; `None` is three quarters of [`Config::query_memory_bytes`].
+    pub query_memory_bytes_per_query: Option<usize>,
+    /// Queries that run at once; 0 is four per core, eight at least.
+    pub query_concurrency: usize,
+    /// Queries that wait for their turn.
+    pub query_queue_max: usize,
+    /// How long a query may wait for its turn.
+    pub query_queue_wait: Duration,
+    /// How long a query may take; zero is without end.
+    pub query_timeout: Duration,
     /// Partitions of one query; 0 is one per core.
     pub query_parallelism: usize,
     /// Where large queries spill; `None` is `spill` in the data directory.
@@ -139,6 +150,11 @@ impl Default for Config {
             stream_default_table: None,
             stream_unknown_columns: UnknownFields::Add,
             query_memory_bytes: 1024 * MIB,
+            query_memory_bytes_per_query: None,
+            query_concurrency: 0,
+            query_queue_max: 100,
+            query_queue_wait: Duration::from_secs(10),
+            query_timeout: Duration::from_secs(60 * 60),
             query_parallelism: 0,
             query_spill_folder: None,
             storage: siltstone_storage::Options::default(),
@@ -160,6 +176,22 @@ impl Config {
             folder: self.upload_spool_folder.clone().unwrap_or_else(|| self.data.join("spool")),
             at_once: self.upload_files_at_once,
             disk_reserve_bytes: self.storage.disk_reserve_bytes,
+        }
+    }
+
+    /// Memory of one query, in bytes.
+    pub fn bytes_per_query(&self) -> usize {
+        let share = self.query_memory_bytes / 4 * 3;
+        self.query_memory_bytes_per_query.unwrap_or(share).min(self.query_memory_bytes)
+    }
+
+    /// Bounds on queries, on a machine with so many cores.
+    pub fn sql_limits(&self, cores: usize) -> SqlLimits {
+        SqlLimits {
+            running_max: if self.query_concurrency == 0 { (4 * cores).max(8) } else { self.query_concurrency },
+            waiting_max: self.query_queue_max,
+            wait: self.query_queue_wait,
+            timeout: (!self.query_timeout.is_zero()).then_some(self.query_timeout),
         }
     }
 

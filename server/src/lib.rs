@@ -9,11 +9,13 @@
 //! 2. Nothing here touches files but [`upload`], which keeps bodies in ones without name: the rest is the storage engine's.
 
 pub mod admin;
+pub mod admission;
 pub mod api;
 pub mod auth;
 pub mod backup;
 pub mod body;
 pub mod cells;
+pub mod checks;
 pub mod cli;
 pub mod command;
 pub mod config;
@@ -22,9 +24,14 @@ pub mod ids;
 pub mod ingest;
 pub mod json;
 pub mod limits;
+pub mod lines;
 pub mod ops;
+pub mod parquet_file;
+pub mod pieces;
+pub mod query_log;
 mod routes;
 pub mod secret;
+pub mod sessions;
 pub mod shutdown;
 pub mod sql;
 pub mod system;

@@ -50,11 +50,25 @@ pub async fn metrics(Shared(state): Shared<Arc<State>>, headers: HeaderMap) -> R
     }
     let mut text = String::with_capacity(8192);
     render_engine(&mut text, &state.engine.metrics(), state.engine.health().is_ok());
+    render_queries(&mut text, &state);
     state.requests.render(&mut text);
     let mut response = plain(StatusCode::OK, text);
     let version = header::HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
     response.headers_mut().insert(header::CONTENT_TYPE, version);
     response
+}
+
+fn render_queries(out: &mut String, state: &State) {
+    let (running, waiting) = state.sql.counts();
+    let rows = [
+        ("queries_running", "Queries that run now.", running),
+        ("queries_waiting", "Queries that wait for their turn.", waiting),
+        ("sql_sessions", "Sessions kept between requests.", state.sql.sessions()),
+    ];
+    for (name, help, value) in rows {
+        let _ =
+            writeln!(out, "# HELP siltstone_{name} {help}\n# TYPE siltstone_{name} gauge\nsiltstone_{name} {value}");
+    }
 }
 
 fn render_engine(out: &mut String, metrics: &siltstone_storage::Metrics, writable: bool) {

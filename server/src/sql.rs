@@ -1,48 +1,60 @@
-//! Runs SQL and gives its result as text, piece by piece.
+//! Runs SQL and gives its result piece by piece, as text or as a file.
 //!
 //! **Invariants**
 //! 1. Queries run on threads of their own: a heavy one never holds up the threads that serve requests.
 //! 2. A result is never held whole: pieces wait in a short queue, and the query waits for the client.
-//! 3. When the receiver is dropped the query is cancelled.
+//! 3. When the [`Running`] is dropped the query is cancelled. A query that is stopped fails for its client at once, even if the
+//!    computation under way takes a while to notice.
 //! 4. The events are: [`Event::Columns`], any number of [`Event::Rows`], then [`Event::Done`]; or [`Event::Failed`] at any point
 //!    instead of what would come next. A queue that ends otherwise means a bug of ours.
+//! 5. At most so many queries run at once, so many wait, and none takes longer than the settings say.
 //!
 //! It knows no dialect: they say how rows look ([`Layout`]) and wrap the pieces.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use arrow::array::RecordBatch;
-use arrow::array::timezone::Tz;
 use arrow::datatypes::SchemaRef;
 use bytes::Bytes;
 use futures::StreamExt;
-use siltstone_query::{QueryEngine, QueryError, SessionSettings};
+use siltstone_query::{QueryEngine, QueryError, QueryErrorKind, SessionSettings};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
-use crate::cells::{self, Column, JsonColumns};
-use crate::json;
+use crate::admission::{Admission, Ticket, Waited};
+use crate::cells;
+use crate::pieces::{Pieces, Writer};
+use crate::query_log::{Entry, InUse, Origin, QueryLog, Stop};
+use crate::sessions::{Lease, SessionKey, Sessions};
 
-/// Bytes after which a piece is sent, so that wide rows do not make huge pieces.
-const PIECE_BYTES: usize = 128 * 1024;
+pub use crate::pieces::Layout;
 
 /// Pieces that may wait for the client.
 const PIECES_WAITING: usize = 4;
 
-/// How rows are written.
+/// How often idle sessions are looked for.
+const SESSIONS_CHECK: Duration = Duration::from_secs(60);
+
+/// Bounds on queries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Layout {
-    /// One JSON array per line.
-    Arrays,
-    /// One JSON object per line.
-    Objects,
-    /// A header line and one line per row.
-    Csv,
+pub struct SqlLimits {
+    /// Queries that run at once.
+    pub running_max: usize,
+    /// Queries that wait for their turn.
+    pub waiting_max: usize,
+    /// How long one may wait for its turn.
+    pub wait: Duration,
+    /// How long one may take, from when it came to its last row; `None` is without end.
+    pub timeout: Option<Duration>,
 }
 
 /// SQL with its surroundings.
 #[derive(Clone, Debug)]
 pub struct SqlRequest {
+    /// Who asks.
+    pub origin: Origin,
+    /// Whether what the session holds at the end (settings, an open transaction) is there for the next request with its id.
+    pub keep_session: bool,
     /// One statement or several.
     pub statement: String,
     /// Defaults and rights.
@@ -69,19 +81,72 @@ pub struct ColumnInfo {
 pub enum Event {
     /// What the rows hold.
     Columns(Vec<ColumnInfo>),
-    /// Whole lines.
+    /// Whole lines, or the next bytes of a file.
     Rows(Bytes),
     /// The end, with all rows given.
     Done,
     /// The end, by an error.
-    Failed(QueryError),
+    Failed(SqlError),
+}
+
+/// Why a query failed.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct SqlError {
+    /// What a caller can act on.
+    pub kind: SqlErrorKind,
+    /// For people, with DuckDB's prefix.
+    pub message: String,
+}
+
+/// What a caller would do differently.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SqlErrorKind {
+    /// The engine's judgement.
+    Query(QueryErrorKind),
+    /// It was stopped: cancelled or over its time.
+    Stopped,
+    /// It never ran: too many others did.
+    Busy,
+}
+
+impl From<QueryError> for SqlError {
+    fn from(error: QueryError) -> Self {
+        Self { kind: SqlErrorKind::Query(error.kind), message: error.message }
+    }
+}
+
+impl From<Stop> for SqlError {
+    fn from(stop: Stop) -> Self {
+        Self { kind: SqlErrorKind::Stopped, message: stop.message() }
+    }
+}
+
+impl From<Waited> for SqlError {
+    fn from(waited: Waited) -> Self {
+        Self { kind: SqlErrorKind::Busy, message: waited.to_string() }
+    }
+}
+
+/// Why a query is not even begun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// Its id is taken.
+    #[error(transparent)]
+    InUse(#[from] InUse),
+    /// As many wait as may.
+    #[error("too many queries are waiting; try again later")]
+    Busy,
 }
 
 /// Runs SQL. Cheap to clone.
 #[derive(Clone)]
 pub struct Sql {
-    engine: QueryEngine,
-    runtime: Handle,
+    pub(crate) sessions: Sessions,
+    log: QueryLog,
+    pub(crate) admission: Admission,
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) runtime: Handle,
 }
 
 impl std::fmt::Debug for Sql {
@@ -90,186 +155,197 @@ impl std::fmt::Debug for Sql {
     }
 }
 
-impl Sql {
-    /// Runs queries of this engine on that runtime.
-    pub fn new(engine: QueryEngine, runtime: Handle) -> Self {
-        Self { engine, runtime }
+/// A query under way. Dropping it cancels the query.
+#[derive(Debug)]
+pub struct Running {
+    events: mpsc::Receiver<Event>,
+    entry: Arc<Entry>,
+    deadline: Option<Deadline>,
+}
+
+/// When a query has to be over.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Deadline {
+    at: tokio::time::Instant,
+    timeout: Duration,
+}
+
+impl Deadline {
+    pub(crate) fn of(timeout: Option<Duration>) -> Option<Self> {
+        let timeout = timeout?;
+        Some(Self { at: tokio::time::Instant::now().checked_add(timeout)?, timeout })
     }
 
-    /// Starts a query; its events come out of the receiver.
-    pub fn start(&self, request: SqlRequest) -> mpsc::Receiver<Event> {
-        let (events, receiver) = mpsc::channel(PIECES_WAITING);
-        let engine = self.engine.clone();
-        self.runtime.spawn(async move {
-            tokio::select! {
-                biased;
-                () = events.closed() => tracing::debug!("query cancelled: its client is gone"),
-                () = run(&engine, request, &events) => {}
+    /// Comes when the time is over.
+    pub(crate) async fn over(deadline: Option<Self>) -> Stop {
+        match deadline {
+            Some(deadline) => {
+                tokio::time::sleep_until(deadline.at).await;
+                Stop::TimedOut { timeout_ms: deadline.timeout.as_millis() }
+            }
+            None => std::future::pending().await,
+        }
+    }
+}
+
+impl Running {
+    /// The next event; `None` after the last one.
+    pub async fn next(&mut self) -> Option<Event> {
+        let stop = tokio::select! {
+            biased;
+            stop = self.entry.stopped() => stop,
+            event = self.events.recv() => return event,
+            stop = Deadline::over(self.deadline) => {
+                self.entry.stop(stop);
+                stop
+            }
+        };
+        // Nothing more comes: the worker may still be busy, but nobody waits for it.
+        self.events.close();
+        Some(Event::Failed(stop.into()))
+    }
+
+    /// What the log knows of it.
+    pub fn entry(&self) -> &Arc<Entry> {
+        &self.entry
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if self.entry.stop(Stop::ClientGone) {
+            tracing::debug!(query_id = %self.entry.origin.query_id, "query cancelled: its client is gone");
+        }
+    }
+}
+
+impl Sql {
+    /// Runs queries of this engine on that runtime, within these limits.
+    pub fn new(engine: QueryEngine, runtime: Handle, limits: SqlLimits) -> Self {
+        let sessions = Sessions::new(engine);
+        let watched = sessions.clone();
+        runtime.spawn(async move {
+            loop {
+                tokio::time::sleep(SESSIONS_CHECK).await;
+                watched.expire(Instant::now());
             }
         });
-        receiver
+        let admission = Admission::new(limits.running_max, limits.waiting_max, limits.wait);
+        Self { sessions, log: QueryLog::default(), admission, timeout: limits.timeout, runtime }
+    }
+
+    /// The queries that ran and run.
+    pub fn log(&self) -> &QueryLog {
+        &self.log
+    }
+
+    /// How many queries run and how many wait.
+    pub fn counts(&self) -> (usize, usize) {
+        self.admission.counts()
+    }
+
+    /// How many sessions are kept.
+    pub fn sessions(&self) -> usize {
+        self.sessions.count()
+    }
+
+    /// Starts a query. Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// [`Refused`]; nothing was done then.
+    pub fn start(&self, request: SqlRequest) -> Result<Running, Refused> {
+        let ticket = self.admission.ticket().ok_or(Refused::Busy)?;
+        let entry = self.log.begin(request.origin.clone(), &request.statement)?;
+        let deadline = Deadline::of(self.timeout);
+        let (events, receiver) = mpsc::channel(PIECES_WAITING);
+        let worker = Worker { sessions: self.sessions.clone(), entry: Arc::clone(&entry), events };
+        let task = self.runtime.spawn(worker.run(request, ticket, deadline));
+        entry.set_worker(task.abort_handle());
+        Ok(Running { events: receiver, entry, deadline })
     }
 }
 
-/// Sends the events of one query. A send fails only when nobody listens any more; then there is nothing left to do.
-async fn run(engine: &QueryEngine, request: SqlRequest, events: &mpsc::Sender<Event>) {
-    let last = match produce(engine, request, events).await {
-        Ok(()) => Event::Done,
-        Err(error) => Event::Failed(error),
-    };
-    // See above.
-    let _ = events.send(last).await;
+/// Runs one query.
+struct Worker {
+    sessions: Sessions,
+    entry: Arc<Entry>,
+    events: mpsc::Sender<Event>,
 }
 
-async fn produce(engine: &QueryEngine, request: SqlRequest, events: &mpsc::Sender<Event>) -> Result<(), QueryError> {
-    let zone = request.settings.timezone.as_deref().and_then(cells::zone).flatten();
-    let mut output = engine.run(&request.statement, request.settings).await?;
-    let writer = Arc::new(RowWriter::new(Arc::clone(&output.schema), zone, request.layout));
-    if events.send(Event::Columns(writer.columns())).await.is_err() {
-        return Ok(());
-    }
-    if let Some(header) = writer.header()
-        && events.send(Event::Rows(header)).await.is_err()
-    {
-        return Ok(());
-    }
-    let (mut skip, mut left) = (request.offset, request.limit.unwrap_or(u64::MAX));
-    while left > 0 {
-        let Some(batch) = output.batches.next().await else {
-            break;
+impl Worker {
+    /// Sends the events. A send fails only when nobody listens any more; then there is nothing left to do.
+    async fn run(self, request: SqlRequest, ticket: Ticket, deadline: Option<Deadline>) {
+        let outcome = tokio::select! {
+            // Also when the client reads nothing, so that the query waits for it for ever.
+            stop = Deadline::over(deadline) => {
+                self.entry.stop(stop);
+                return;
+            }
+            outcome = self.answer(request, ticket) => outcome,
         };
-        let batch = batch?;
-        let rows = batch.num_rows() as u64;
-        let start = skip.min(rows);
-        let count = (rows - start).min(left);
-        skip -= start;
-        left -= count;
-        let (mut at, end) = (start as usize, (start + count) as usize);
-        while at < end {
-            let mut piece = Vec::with_capacity(PIECE_BYTES + PIECE_BYTES / 8);
-            at = writer.write(&batch, at, end, &mut piece);
-            if events.send(Event::Rows(Bytes::from(piece))).await.is_err() {
+        self.entry.finish(outcome.as_ref().err().map(|error| error.message.clone()));
+        let last = match outcome {
+            Ok(()) => Event::Done,
+            Err(error) => Event::Failed(error),
+        };
+        // See above.
+        let _ = self.events.send(last).await;
+    }
+
+    async fn answer(&self, request: SqlRequest, mut ticket: Ticket) -> Result<(), SqlError> {
+        let key = request
+            .keep_session
+            .then(|| SessionKey { user: request.origin.user.clone(), id: request.origin.session_id.clone() });
+        let mut lease = self.sessions.lease(key).await;
+        ticket.admitted().await?;
+        self.produce(&mut lease, request).await?;
+        lease.complete();
+        Ok(())
+    }
+
+    async fn produce(&self, lease: &mut Lease, request: SqlRequest) -> Result<(), SqlError> {
+        let session = lease.session();
+        let mut output = session.run(&request.statement, request.settings).await?;
+        let zone = cells::zone(session.timezone()).flatten();
+        self.entry.set_watch(output.watch.take());
+        let events = &self.events;
+        if events.send(Event::Columns(columns(&output.schema))).await.is_err() {
+            return Ok(());
+        }
+        let mut writer = Writer::new(&output.schema, zone, request.layout)?;
+        let mut pieces = Pieces { events };
+        if let Some(header) = writer.header()
+            && !pieces.send(header).await
+        {
+            return Ok(());
+        }
+        let (mut skip, mut left) = (request.offset, request.limit.unwrap_or(u64::MAX));
+        while left > 0 {
+            let Some(batch) = output.batches.next().await else {
+                break;
+            };
+            let batch = batch?;
+            let rows = batch.num_rows() as u64;
+            let start = skip.min(rows);
+            let count = (rows - start).min(left);
+            skip -= start;
+            left -= count;
+            let (start, end) = (start as usize, (start + count) as usize);
+            if !writer.write(&batch, start, end, &mut pieces).await? {
                 return Ok(());
             }
         }
-    }
-    Ok(())
-}
-
-/// Writes rows of one result.
-#[derive(Debug)]
-struct RowWriter {
-    schema: SchemaRef,
-    zone: Option<Tz>,
-    layout: Layout,
-    /// `"name":` of every column, for objects.
-    keys: Vec<String>,
-}
-
-impl RowWriter {
-    fn new(schema: SchemaRef, zone: Option<Tz>, layout: Layout) -> Self {
-        let keys = unique_names(schema.fields().iter().map(|field| field.name().as_str()))
-            .iter()
-            .map(|name| {
-                let mut key = String::with_capacity(name.len() + 3);
-                json::push_string(&mut key, name);
-                key.push(':');
-                key
-            })
-            .collect();
-        Self { schema, zone, layout, keys }
-    }
-
-    fn columns(&self) -> Vec<ColumnInfo> {
-        let info = |field: &arrow::datatypes::FieldRef| ColumnInfo {
-            name: field.name().clone(),
-            type_name: cells::type_name(field),
-        };
-        self.schema.fields().iter().map(info).collect()
-    }
-
-    fn header(&self) -> Option<Bytes> {
-        if self.layout != Layout::Csv {
-            return None;
+        if let Some(end) = writer.finish()? {
+            pieces.send(end).await;
         }
-        let mut line = Vec::new();
-        for (i, field) in self.schema.fields().iter().enumerate() {
-            if i > 0 {
-                line.push(b',');
-            }
-            cells::push_csv(&mut line, field.name().as_bytes());
-        }
-        line.push(b'\n');
-        Some(Bytes::from(line))
-    }
-
-    /// Writes rows from `at` until `end` or until the piece is full; returns the first row not written.
-    fn write(&self, batch: &RecordBatch, at: usize, end: usize, piece: &mut Vec<u8>) -> usize {
-        let columns: Vec<Column<'_>> = self
-            .schema
-            .fields()
-            .iter()
-            .zip(batch.columns())
-            .map(|(field, array)| Column::new(field, array, self.zone, JsonColumns::Embedded))
-            .collect();
-        let mut scratch = Vec::new();
-        for row in at..end {
-            if piece.len() >= PIECE_BYTES {
-                return row;
-            }
-            match self.layout {
-                Layout::Arrays => write_array(&columns, row, piece),
-                Layout::Objects => write_object(&self.keys, &columns, row, piece),
-                Layout::Csv => write_csv(&columns, row, piece, &mut scratch),
-            }
-        }
-        end
+        Ok(())
     }
 }
 
-fn write_array(columns: &[Column<'_>], row: usize, out: &mut Vec<u8>) {
-    out.push(b'[');
-    for (i, column) in columns.iter().enumerate() {
-        if i > 0 {
-            out.push(b',');
-        }
-        column.json(row, out);
-    }
-    out.extend_from_slice(b"]\n");
-}
-
-fn write_object(keys: &[String], columns: &[Column<'_>], row: usize, out: &mut Vec<u8>) {
-    out.push(b'{');
-    for (i, (key, column)) in keys.iter().zip(columns).enumerate() {
-        if i > 0 {
-            out.push(b',');
-        }
-        out.extend_from_slice(key.as_bytes());
-        column.json(row, out);
-    }
-    out.extend_from_slice(b"}\n");
-}
-
-fn write_csv(columns: &[Column<'_>], row: usize, out: &mut Vec<u8>, scratch: &mut Vec<u8>) {
-    for (i, column) in columns.iter().enumerate() {
-        if i > 0 {
-            out.push(b',');
-        }
-        column.csv(row, out, scratch);
-    }
-    out.push(b'\n');
-}
-
-/// Names made distinct by `_1`, `_2` where they repeat.
-fn unique_names<'a>(names: impl Iterator<Item = &'a str>) -> Vec<String> {
-    let mut taken = std::collections::HashSet::new();
-    names
-        .map(|name| {
-            let numbered = (1..).map(|n| format!("{name}_{n}"));
-            let free = std::iter::once(name.to_owned()).chain(numbered).find(|name| !taken.contains(name));
-            let free = free.unwrap_or_else(|| name.to_owned());
-            taken.insert(free.clone());
-            free
-        })
-        .collect()
+fn columns(schema: &SchemaRef) -> Vec<ColumnInfo> {
+    let info = |field: &arrow::datatypes::FieldRef| ColumnInfo {
+        name: field.name().clone(),
+        type_name: cells::type_name(field),
+    };
+    schema.fields().iter().map(info).collect()
 }

@@ -61,6 +61,7 @@ impl Endpoint {
             "/v2/stream" | "/v2/stream/" => Self::Stream,
             "/health" | "/ready" | "/metrics" => Self::Ops,
             _ if path.starts_with("/tasks/") => Self::Tasks,
+            _ if path.starts_with("/query/") => Self::Query,
             _ => Self::Other,
         }
     }

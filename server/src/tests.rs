@@ -55,6 +55,7 @@ fn open(folder: &Path, config: &Config) -> State {
         read_only_databases: vec![system::DATABASE.to_owned()],
         hidden_tables: system::hidden_tables(),
         memory_bytes: 64 << 20,
+        query_memory_bytes: 64 << 20,
         spill_folder: folder.join("spill"),
         parallelism: 2,
     };
@@ -64,7 +65,7 @@ fn open(folder: &Path, config: &Config) -> State {
         auth: Auth::new(config, store::load(&engine).expect("credentials")),
         ingest: Ingest::new(engine.clone(), limits.clone()),
         uploads: Uploads::new(engine.clone(), UploadLimits { folder: folder.join("spool"), ..config.upload_limits() }),
-        sql: Sql::new(query, tokio::runtime::Handle::current()),
+        sql: Sql::new(query, tokio::runtime::Handle::current(), config.sql_limits(2)),
         limits,
         requests: RequestMetrics::default(),
         backups: Arc::new(Semaphore::new(1)),

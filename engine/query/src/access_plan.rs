@@ -15,9 +15,12 @@ use datafusion::arrow::compute::{filter, prep_null_mask_filter};
 use datafusion::arrow::datatypes::{Schema, SchemaRef};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::split_conjunction;
 use datafusion::physical_expr::utils::{collect_columns, reassign_expr_columns};
+use datafusion::physical_expr_common::physical_expr::fmt_sql;
 use siltstone_storage::{ColumnId, Predicate, ScanUnit, Selected, TableSnapshot};
 
+use crate::checking::ScanEstimate;
 use crate::pruning::{ScanColumn, ZoneMaps, may_match, pruner};
 use crate::pushdown::{Split, split};
 
@@ -47,7 +50,8 @@ pub(crate) struct AccessPlan {
     schema: SchemaRef,
     filter: Option<Filter>,
     units: Arc<[ScanUnit]>,
-    units_total: usize,
+    /// The table, for what the scan leaves out of it.
+    table: TableSnapshot,
     limit_rows: Option<usize>,
 }
 
@@ -77,7 +81,7 @@ impl AccessPlan {
             schema,
             filter,
             units,
-            units_total: all.len(),
+            table: table.clone(),
             limit_rows,
         })
     }
@@ -91,7 +95,7 @@ impl AccessPlan {
     }
 
     pub(crate) fn units_pruned(&self) -> usize {
-        self.units_total - self.units.len()
+        self.table.units().len() - self.units.len()
     }
 
     pub(crate) fn limit_rows(&self) -> Option<usize> {
@@ -118,6 +122,22 @@ impl AccessPlan {
     /// Bytes that reading a unit fetches, roughly.
     pub(crate) fn unit_bytes(&self, unit: &ScanUnit) -> u64 {
         unit.bytes(&self.projected_columns().map(|column| column.id).collect::<Vec<_>>())
+    }
+
+    /// What it would read, beside what there is.
+    pub(crate) fn estimate(&self) -> ScanEstimate {
+        let bytes = |units: &[ScanUnit]| units.iter().map(|unit| self.unit_bytes(unit)).sum();
+        let rows: usize = self.units.iter().map(ScanUnit::rows).sum();
+        let filters = self.predicate().map(split_conjunction).unwrap_or_default();
+        ScanEstimate {
+            table: self.table_name.clone(),
+            rows: self.limit_rows.map_or(rows, |limit| rows.min(limit)) as u64,
+            filters: filters.into_iter().map(|filter| fmt_sql(filter.as_ref()).to_string()).collect(),
+            row_groups: self.table.units().len() as u64,
+            bytes: bytes(self.table.units()),
+            row_groups_read: self.units.len() as u64,
+            bytes_read: bytes(&self.units),
+        }
     }
 
     /// The rows of a unit that satisfy the predicate, less those that `also` (conditions that the query has proved by now) rules out.
@@ -283,6 +303,6 @@ impl fmt::Display for AccessPlan {
         }
         let rows: usize = self.units.iter().map(ScanUnit::rows).sum();
         let memory = self.units.iter().filter(|unit| unit.source() == "memory").count();
-        write!(f, ", units={} of {} ({memory} in memory), rows={rows}", self.units.len(), self.units_total)
+        write!(f, ", units={} of {} ({memory} in memory), rows={rows}", self.units.len(), self.table.units().len())
     }
 }

@@ -17,13 +17,15 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use futures::{Stream, StreamExt};
+use futures::Stream;
 use siltstone_storage::{Engine, TableName};
 
 mod access_plan;
 mod by_name;
 mod cast;
 mod catalog;
+mod checking;
+mod completion;
 mod constant;
 mod conversions;
 mod ddl;
@@ -39,11 +41,13 @@ mod names;
 mod output_names;
 mod pruning;
 mod pushdown;
+mod query_memory;
 mod rules;
 mod scan_exec;
 mod scan_stream;
 mod session;
 mod show;
+mod sql_session;
 mod statement;
 mod statistics;
 mod syntax;
@@ -55,7 +59,14 @@ mod time_travel;
 mod transaction;
 mod types;
 mod value;
+mod vocabulary;
+mod watch;
 mod yielding;
+
+pub use checking::{Explained, PlanNode, ScanEstimate};
+pub use completion::{Suggestion, SuggestionKind};
+pub use sql_session::SqlSession;
+pub use watch::{Figures, Watch};
 
 /// Limits and defaults of SQL.
 #[derive(Clone, Debug)]
@@ -70,6 +81,8 @@ pub struct QueryOptions {
     pub hidden_tables: Vec<TableName>,
     /// Memory of all queries together, in bytes; past it they spill.
     pub memory_bytes: usize,
+    /// Memory of one query, in bytes; past it, it spills.
+    pub query_memory_bytes: usize,
     /// Where they spill.
     pub spill_folder: PathBuf,
     /// Partitions of one query.
@@ -116,6 +129,8 @@ pub struct Output {
     pub kind: OutputKind,
     /// The rows.
     pub batches: Pin<Box<dyn Stream<Item = Result<RecordBatch, QueryError>> + Send>>,
+    /// How far it is; `None` where nothing is left to compute.
+    pub watch: Option<Watch>,
 }
 
 /// Why SQL failed; the text follows DuckDB (`Catalog Error: Table with name x does not exist!`).
@@ -150,22 +165,17 @@ impl QueryEngine {
         Ok(Self { core: Arc::new(session::Core::new(engine, options)?) })
     }
 
-    /// Runs the statements of `sql` in order; the result is the last one's. Each commits by itself, except between BEGIN and
-    /// COMMIT; a transaction left open is rolled back. Must be called within a tokio runtime.
+    /// A session with the defaults of the options. Dropping it rolls back what it left open.
+    pub fn session(&self) -> SqlSession {
+        SqlSession::new(Arc::clone(&self.core))
+    }
+
+    /// Runs SQL in a session of its own, so that a transaction left open is rolled back: [`SqlSession::run`].
     ///
     /// # Errors
-    /// At the first statement that fails; those before it stay done, except in a transaction still open. A failure while rows are computed comes in the stream.
+    /// As there.
     pub async fn run(&self, sql: &str, settings: SessionSettings) -> Result<Output, QueryError> {
-        let mut session = session::Session::new(Arc::clone(&self.core), settings)?;
-        let mut statements = dialect::parse(sql)?;
-        let last = statements.pop().ok_or_else(|| QueryError::parser("there is no statement"))?;
-        for statement in statements {
-            let mut output = statement::run(&mut session, statement).await?;
-            while let Some(batch) = output.batches.next().await {
-                batch?;
-            }
-        }
-        statement::run(&mut session, last).await
+        self.session().run(sql, settings).await
     }
 }
 

@@ -22,7 +22,10 @@ use datafusion::physical_plan::statistics::StatisticsArgs;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
 
+use siltstone_storage::ScanUnit;
+
 use crate::access_plan::AccessPlan;
+use crate::checking::ScanEstimate;
 use crate::scan_stream::{DynamicFilter, PartitionScan, Progress, ScanMetrics};
 
 /// Reads one table of one snapshot.
@@ -56,6 +59,21 @@ impl ScanExec {
             metrics,
             statistics: Arc::default(),
         }
+    }
+
+    /// Rows in the units to read.
+    pub(crate) fn rows_to_read(&self) -> usize {
+        self.plan.units().iter().map(ScanUnit::rows).sum()
+    }
+
+    /// What it would read of its table.
+    pub(crate) fn estimate(&self) -> ScanEstimate {
+        self.plan.estimate()
+    }
+
+    /// Rows in the units read so far.
+    pub(crate) fn rows_read(&self) -> usize {
+        self.metrics.clone_inner().sum_by_name("rows_read").map_or(0, |rows| rows.as_usize())
     }
 
     /// The same scan from its first unit, with fresh metrics.

@@ -1,7 +1,8 @@
 //! The session of a request: its names and settings, the shared limits, and how a query is planned and run under them.
 //!
 //! **Invariants**
-//! 1. All queries of an engine share one memory pool and one spill folder; past the pool they spill, past that they fail as `Exhausted`.
+//! 1. All queries of an engine share one memory budget and one spill folder; past its share of the budget a query spills, and
+//!    where it cannot, it fails as `Exhausted`.
 //! 2. A query sees exactly one snapshot, pinned until its stream is dropped.
 //! 3. No plan that changes anything, or reads a file, gets as far as being executed here.
 
@@ -11,8 +12,8 @@ use datafusion::arrow::array::timezone::Tz;
 use datafusion::arrow::array::{RecordBatch, RecordBatchOptions};
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
-use datafusion::execution::memory_pool::FairSpillPool;
-use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::execution::memory_pool::MemoryPool;
+use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::execution::{
     FunctionRegistry, SendableRecordBatchStream, SessionState, SessionStateDefaults, TaskContext,
@@ -20,6 +21,7 @@ use datafusion::execution::{
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::optimizer::analyzer::resolve_grouping_function::ResolveGroupingFunction;
 use datafusion::optimizer::analyzer::type_coercion::TypeCoercion;
+use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion::prelude::{SQLOptions, SessionConfig};
 use datafusion::sql::parser::Statement as PlannerStatement;
@@ -36,9 +38,11 @@ use crate::functions::scalar;
 use crate::functions::session::{SessionFacts, functions};
 use crate::names::{Defaults, Spelling, resolve};
 use crate::output_names::OutputNames;
+use crate::query_memory::{QueryMemory, SharedMemory};
 use crate::rules::PlanSubqueries;
 use crate::transaction::OpenTransaction;
 use crate::types::LakeTypes;
+use crate::watch::Watch;
 use crate::yielding::YieldingJoins;
 use crate::{Output, OutputKind, QueryError, QueryOptions, SessionSettings};
 
@@ -47,7 +51,7 @@ const BATCH_ROWS: usize = 8192;
 /// Most bytes a sort sets aside for merging what it spilled; small budgets set aside less.
 const SORT_MERGE_BYTES_MAX: usize = 10 << 20;
 /// The time zone of sessions that name none.
-const TIMEZONE_DEFAULT: &str = "UTC";
+pub(crate) const TIMEZONE_DEFAULT: &str = "UTC";
 
 /// What all sessions of an engine share.
 pub(crate) struct Core {
@@ -60,23 +64,52 @@ pub(crate) struct Core {
     /// [`QueryOptions::hidden_tables`], shared with every statement's scope.
     pub(crate) hidden: Arc<[TableName]>,
     template: SessionState,
+    /// The budget of all queries.
+    memory: Arc<SharedMemory>,
+    /// What queries share but for their memory.
+    runtime: Arc<RuntimeEnv>,
 }
 
 impl Core {
+    /// A share of the memory for one request, and the surroundings its plans run in.
+    fn share(&self) -> (Arc<QueryMemory>, Arc<RuntimeEnv>) {
+        let memory = Arc::new(QueryMemory::new(self.options.query_memory_bytes, Arc::clone(&self.memory)));
+        let pool: Arc<dyn MemoryPool> = Arc::clone(&memory) as _;
+        let runtime = RuntimeEnv { memory_pool: pool, ..self.runtime.as_ref().clone() };
+        (memory, Arc::new(runtime))
+    }
+
+    /// Where unqualified names live unless a session says otherwise.
+    pub(crate) fn defaults(&self) -> Defaults {
+        Defaults { database: self.options.default_database.clone(), schema: self.options.default_schema.clone() }
+    }
+
+    /// Names of functions that give a value.
+    pub(crate) fn function_names(&self) -> Vec<String> {
+        let state = &self.template;
+        let scalar = state.scalar_functions().keys();
+        let all = scalar.chain(state.aggregate_functions().keys()).chain(state.window_functions().keys());
+        all.chain(state.higher_order_functions().keys()).cloned().collect()
+    }
+
+    /// Names of functions that stand where tables do.
+    pub(crate) fn table_function_names(&self) -> Vec<String> {
+        self.template.table_functions().keys().cloned().collect()
+    }
+
     pub(crate) fn new(engine: Engine, options: QueryOptions) -> Result<Self> {
         let disk =
             DiskManagerBuilder::default().with_mode(DiskManagerMode::Directories(vec![options.spill_folder.clone()]));
-        let runtime = RuntimeEnvBuilder::new()
-            .with_memory_pool(Arc::new(FairSpillPool::new(options.memory_bytes)))
-            .with_disk_manager_builder(disk)
-            .build_arc()?;
+        // Without a pool of its own: every request gets a share of the budget.
+        let runtime = RuntimeEnvBuilder::new().with_disk_manager_builder(disk).build_arc()?;
+        let budget_bytes = options.memory_bytes.min(options.query_memory_bytes);
         let mut config = SessionConfig::new()
             .with_target_partitions(options.parallelism.max(1))
             .with_batch_size(BATCH_ROWS)
             .with_create_default_catalog_and_schema(false)
             .with_information_schema(false);
         let execution = &mut config.options_mut().execution;
-        execution.sort_spill_reservation_bytes = (options.memory_bytes / 32).min(SORT_MERGE_BYTES_MAX);
+        execution.sort_spill_reservation_bytes = (budget_bytes / 32).min(SORT_MERGE_BYTES_MAX);
         let parser = &mut config.options_mut().sql_parser;
         parser.enable_ident_normalization = false;
         parser.parse_float_as_decimal = true;
@@ -91,7 +124,7 @@ impl Core {
         let table_functions = SessionStateDefaults::default_table_functions();
         let template = SessionStateBuilder::new()
             .with_config(config)
-            .with_runtime_env(runtime)
+            .with_runtime_env(Arc::clone(&runtime))
             .with_analyzer_rules(rules)
             .with_expr_planners(SessionStateDefaults::default_expr_planners())
             .with_physical_optimizer_rule(Arc::new(YieldingJoins))
@@ -104,6 +137,8 @@ impl Core {
             .build();
         Ok(Self {
             hidden: options.hidden_tables.clone().into(),
+            memory: Arc::new(SharedMemory::new(options.memory_bytes)),
+            runtime,
             engine,
             options,
             ddl: tokio::sync::Mutex::default(),
@@ -113,18 +148,32 @@ impl Core {
     }
 }
 
-/// The names and settings of one request.
+/// The names and settings that statements run with, and the open transaction.
 pub(crate) struct Session {
     pub(crate) core: Arc<Core>,
     pub(crate) defaults: Defaults,
     pub(crate) timezone: String,
+    /// What statements have set since [`Session::begin_request`].
+    pub(crate) assigned: Assigned,
     pub(crate) read_only: bool,
     /// Whether `/` divides whole numbers as `//` does.
     pub(crate) integer_division: bool,
+    /// Whether statements are only to be checked: plans are not run, changes are not made.
+    pub(crate) checking: bool,
     /// Who is said to have made what this session commits.
     author: Option<String>,
     /// What `BEGIN` opened.
     pub(crate) transaction: Option<OpenTransaction>,
+    /// The request's share of the memory.
+    memory: Arc<QueryMemory>,
+    runtime: Arc<RuntimeEnv>,
+}
+
+/// Which settings statements have changed.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Assigned {
+    pub(crate) defaults: bool,
+    pub(crate) timezone: bool,
 }
 
 /// A query ready to run.
@@ -135,6 +184,7 @@ pub(crate) struct PlannedQuery {
     /// The session's time zone.
     pub(crate) zone: Tz,
     pub(crate) task: Arc<TaskContext>,
+    memory: Arc<QueryMemory>,
 }
 
 impl PlannedQuery {
@@ -147,25 +197,57 @@ impl PlannedQuery {
 impl Session {
     /// # Errors
     /// `Catalog Error` if the request's database or schema does not exist.
+    #[cfg(test)]
     pub(crate) fn new(core: Arc<Core>, settings: SessionSettings) -> Result<Self> {
-        let options = &core.options;
-        let defaults = Defaults {
-            database: settings.database.unwrap_or_else(|| options.default_database.clone()),
-            schema: settings.schema.unwrap_or_else(|| options.default_schema.clone()),
-        };
-        let timezone = settings.timezone.unwrap_or_else(|| TIMEZONE_DEFAULT.to_owned());
-        let mut session = Self {
-            core,
-            defaults: defaults.clone(),
-            timezone: String::new(),
-            read_only: settings.read_only,
-            integer_division: false,
-            author: settings.author,
-            transaction: None,
-        };
-        session.set_timezone(&timezone)?;
-        session.set_defaults(defaults)?;
+        let defaults = core.defaults();
+        let mut session = Self::on(core);
+        session.begin_request(&defaults, TIMEZONE_DEFAULT, settings)?;
         Ok(session)
+    }
+
+    /// A session that no request has come to yet.
+    pub(crate) fn on(core: Arc<Core>) -> Self {
+        let (memory, runtime) = core.share();
+        Self {
+            defaults: core.defaults(),
+            timezone: TIMEZONE_DEFAULT.to_owned(),
+            core,
+            assigned: Assigned::default(),
+            read_only: true,
+            integer_division: false,
+            checking: false,
+            author: None,
+            transaction: None,
+            memory,
+            runtime,
+        }
+    }
+
+    /// Takes on a request's settings; what it leaves open is as given.
+    ///
+    /// # Errors
+    /// `Catalog Error` if the database or schema does not exist.
+    pub(crate) fn begin_request(
+        &mut self,
+        defaults: &Defaults,
+        timezone: &str,
+        settings: SessionSettings,
+    ) -> Result<()> {
+        self.read_only = settings.read_only;
+        self.checking = false;
+        self.author = settings.author;
+        (self.memory, self.runtime) = self.core.share();
+        self.set_timezone(settings.timezone.as_deref().unwrap_or(timezone))?;
+        self.set_defaults(match (settings.database, settings.schema) {
+            (None, None) => defaults.clone(),
+            (None, Some(schema)) => Defaults { database: defaults.database.clone(), schema },
+            (Some(database), schema) => {
+                let schema = schema.unwrap_or_else(|| self.core.options.default_schema.clone());
+                Defaults { database, schema }
+            }
+        })?;
+        self.assigned = Assigned::default();
+        Ok(())
     }
 
     /// What statements see: the newest snapshot, or that of the open transaction with its own changes.
@@ -191,6 +273,9 @@ impl Session {
     /// # Errors
     /// Storage's; an open transaction is then rolled back.
     pub(crate) async fn apply(&mut self, changes: Vec<Change>) -> siltstone_storage::Result<RowCounts> {
+        if self.checking {
+            return Ok(RowCounts::default());
+        }
         match self.transaction.take() {
             Some(open) => {
                 let (open, rows) = open.apply(changes).await?;
@@ -217,6 +302,7 @@ impl Session {
             return Err(QueryError::not_implemented(format_args!("Unknown TimeZone '{name}'")));
         }
         self.timezone = name.to_owned();
+        self.assigned.timezone = true;
         Ok(())
     }
 
@@ -229,6 +315,7 @@ impl Session {
             .ok_or_else(|| crate::names::unknown_database(&defaults.database))?;
         let schema = database.schema(&defaults.schema).ok_or_else(|| crate::names::unknown_schema(&defaults.schema))?;
         self.defaults = Defaults { database: database.name().to_owned(), schema: schema.name().to_owned() };
+        self.assigned.defaults = true;
         Ok(())
     }
 
@@ -268,9 +355,13 @@ impl Session {
         let logical = state.statement_to_plan(PlannerStatement::Statement(Box::new(statement))).await?;
         let only_queries = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
         only_queries.verify_plan(&logical)?;
-        let plan = state.create_physical_plan(&logical).await?;
+        let mut plan = state.create_physical_plan(&logical).await?;
+        if self.checking {
+            plan = Arc::new(EmptyExec::new(plan.schema()));
+        }
         let schema = names.apply(&plan.schema(), &scope.spelling);
-        Ok(PlannedQuery { plan, schema, zone: self.zone()?, task: state.task_ctx() })
+        let task = TaskContext::from(&state).with_runtime(Arc::clone(&self.runtime));
+        Ok(PlannedQuery { plan, schema, zone: self.zone()?, task: Arc::new(task), memory: Arc::clone(&self.memory) })
     }
 
     /// A planner state without any table, for constant expressions.
@@ -330,10 +421,11 @@ impl Session {
 pub(crate) fn output(planned: PlannedQuery) -> Result<Output> {
     let schema = Arc::clone(&planned.schema);
     let renamed = Arc::clone(&schema);
+    let watch = Some(Watch::new(Arc::clone(&planned.plan), Arc::clone(&planned.memory)));
     let batches = planned.execute()?.map(move |batch| {
         let batch = batch?;
         let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
         Ok(RecordBatch::try_new_with_options(Arc::clone(&renamed), batch.columns().to_vec(), &options)?)
     });
-    Ok(Output { schema, kind: OutputKind::Rows, batches: Box::pin(batches) })
+    Ok(Output { schema, kind: OutputKind::Rows, batches: Box::pin(batches), watch })
 }

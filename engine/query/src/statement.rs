@@ -214,7 +214,7 @@ pub(crate) fn changed_nothing() -> Output {
 
 fn empty(field: Field) -> Output {
     let schema = Arc::new(Schema::new(vec![field]));
-    Output { schema, kind: OutputKind::Nothing, batches: Box::pin(futures::stream::empty()) }
+    Output { schema, kind: OutputKind::Nothing, batches: Box::pin(futures::stream::empty()), watch: None }
 }
 
 /// The result of DML: one row, the number of rows changed.
@@ -228,5 +228,5 @@ pub(crate) fn changed(rows: usize) -> Result<Output> {
 /// A result that is there already.
 pub(crate) fn one_batch(batch: RecordBatch) -> Output {
     let schema = batch.schema();
-    Output { schema, kind: OutputKind::Rows, batches: futures::stream::iter([Ok(batch)]).boxed() }
+    Output { schema, kind: OutputKind::Rows, batches: futures::stream::iter([Ok(batch)]).boxed(), watch: None }
 }

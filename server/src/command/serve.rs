@@ -117,6 +117,7 @@ fn state(config: Config, engine: Engine, queries: &Runtime, cores: usize) -> Res
         read_only_databases: vec![system::DATABASE.to_owned()],
         hidden_tables: system::hidden_tables(),
         memory_bytes: config.query_memory_bytes,
+        query_memory_bytes: config.bytes_per_query(),
         spill_folder: config.spill_folder(),
         parallelism: or_cores(config.query_parallelism, cores),
     };
@@ -126,7 +127,7 @@ fn state(config: Config, engine: Engine, queries: &Runtime, cores: usize) -> Res
         auth,
         ingest: Ingest::new(engine.clone(), limits.clone()),
         uploads: Uploads::new(engine.clone(), config.upload_limits()),
-        sql: Sql::new(query, queries.handle().clone()),
+        sql: Sql::new(query, queries.handle().clone(), config.sql_limits(cores)),
         limits,
         requests: RequestMetrics::default(),
         backups: Arc::new(Semaphore::new(1)),

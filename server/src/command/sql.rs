@@ -10,12 +10,12 @@ use http::Method;
 use http_body_util::BodyExt;
 use serde_json::value::RawValue;
 use siltstone_query::{QueryEngine, QueryOptions, SessionSettings};
-use tokio::sync::mpsc;
 
 use super::remote::{self, Remote};
 use super::{Failed, open};
 use crate::config::Config;
-use crate::sql::{ColumnInfo, Event, Layout, Sql, SqlRequest};
+use crate::query_log::Origin;
+use crate::sql::{ColumnInfo, Event, Layout, Sql, SqlLimits, SqlRequest};
 use crate::system;
 
 /// Runs one request and prints its result.
@@ -34,17 +34,21 @@ pub fn run(flags: &ArgMatches) -> Result<(), Failed> {
     let config = Config { data: data.to_owned(), ..Config::default() };
     let engine = open(data, config.storage.clone(), false)?;
     system::bootstrap(&engine, &config)?;
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let options = QueryOptions {
         default_database: config.default_catalog.clone(),
         default_schema: config.default_schema.clone(),
         read_only_databases: vec![system::DATABASE.to_owned()],
         hidden_tables: system::hidden_tables(),
         memory_bytes: config.query_memory_bytes,
+        query_memory_bytes: config.bytes_per_query(),
         spill_folder: config.spill_folder(),
-        parallelism: std::thread::available_parallelism().map_or(1, usize::from),
+        parallelism: cores,
     };
     let query = QueryEngine::new(engine.clone(), options).map_err(|error| Failed::operation(error.to_string()))?;
-    let sql = Sql::new(query, runtime.handle().clone());
+    // Whoever waits at the terminal decides how long it may take.
+    let limits = SqlLimits { timeout: None, ..config.sql_limits(cores) };
+    let sql = Sql::new(query, runtime.handle().clone(), limits);
     let done = runtime.block_on(print_events(&sql, statement, format));
     engine.close()?;
     done
@@ -52,6 +56,8 @@ pub fn run(flags: &ArgMatches) -> Result<(), Failed> {
 
 async fn print_events(sql: &Sql, statement: &str, format: &str) -> Result<(), Failed> {
     let request = SqlRequest {
+        origin: Origin::new("console"),
+        keep_session: false,
         statement: statement.to_owned(),
         settings: SessionSettings::default(),
         offset: 0,
@@ -62,10 +68,10 @@ async fn print_events(sql: &Sql, statement: &str, format: &str) -> Result<(), Fa
             _ => Layout::Objects,
         },
     };
-    let mut events: mpsc::Receiver<Event> = sql.start(request);
+    let mut events = sql.start(request).map_err(|refused| Failed::operation(refused.to_string()))?;
     let mut printer = Printer::new(format);
     loop {
-        match events.recv().await {
+        match events.next().await {
             Some(Event::Columns(columns)) => printer.columns(columns),
             Some(Event::Rows(rows)) => printer.rows(&rows)?,
             Some(Event::Done) => return printer.finish(),

@@ -274,6 +274,56 @@ pub static SETTINGS: &[Setting] = &[
         },
     ),
     one(
+        "query.memory_bytes_per_query",
+        "query-memory-bytes-per-query",
+        "BYTES",
+        "Memory of one query (default: three quarters of query.memory_bytes)",
+        |config, values| {
+            config.query_memory_bytes_per_query = Some(bytes(values)?);
+            Ok(())
+        },
+    ),
+    one(
+        "query.concurrency",
+        "query-concurrency",
+        "N",
+        "Queries that run at once; 0 is four per core, eight at least (default 0)",
+        |config, values| {
+            config.query_concurrency = number(values)?;
+            Ok(())
+        },
+    ),
+    one(
+        "query.queue_max",
+        "query-queue-max",
+        "N",
+        "Queries that wait for their turn; past it 429 (default 100)",
+        |config, values| {
+            config.query_queue_max = number(values)?;
+            Ok(())
+        },
+    ),
+    one(
+        "query.queue_wait_ms",
+        "query-queue-wait-ms",
+        "MS",
+        "How long a query waits for its turn (default 10000)",
+        |config, values| {
+            config.query_queue_wait = Duration::from_millis(number(values)?);
+            Ok(())
+        },
+    ),
+    one(
+        "query.timeout_ms",
+        "query-timeout-ms",
+        "MS",
+        "How long a query may take, waiting included; 0 is without end (default 3600000)",
+        |config, values| {
+            config.query_timeout = Duration::from_millis(number(values)?);
+            Ok(())
+        },
+    ),
+    one(
         "query.parallelism",
         "query-parallelism",
         "N",

@@ -9,6 +9,7 @@ mod literals;
 mod names;
 mod queries;
 mod scans;
+mod sessions;
 mod settings;
 mod system_tables;
 mod time_travel;
@@ -69,6 +70,7 @@ impl Lake {
                 read_only_databases: vec!["system".to_owned()],
                 hidden_tables: Vec::new(),
                 memory_bytes,
+                query_memory_bytes: memory_bytes,
                 spill_folder: folder.path().join("spill"),
                 parallelism: 2,
             },

@@ -7,9 +7,12 @@ use siltstone_ingest::{CaseTwins, Fractions, Framing, Policy, UnknownFields};
 use siltstone_query::SessionSettings;
 use siltstone_storage::{CommitInfo, TableSchema};
 
-use super::wire::{AppendTarget, QueryRequest, ResultFormat};
+use super::wire::{AppendTarget, CheckBody, QueryRequest, ResultFormat};
 use crate::auth::{Principal, Role};
+use crate::checks::CheckRequest;
 use crate::ingest::{BadRows, Entry, IngestRequest, Missing, Part};
+use crate::query_log::Origin;
+use crate::sessions::SessionKey;
 use crate::sql::{Layout, SqlRequest};
 
 /// Rows, fields and nesting are bounded by the body's size alone.
@@ -42,8 +45,17 @@ pub fn append(target: AppendTarget, body: Bytes, sender: &Principal) -> IngestRe
 }
 
 /// `/query`: who may only read runs read-only.
-pub fn query(query: &QueryRequest, sender: &Principal) -> SqlRequest {
+pub fn query(query: &QueryRequest, sender: &Principal, user_agent: Option<String>) -> SqlRequest {
     SqlRequest {
+        origin: Origin {
+            query_id: query.query_id,
+            user: sender.id.clone(),
+            session_id: query.session_id.clone(),
+            user_agent,
+            requested_by: query.requested_by.clone(),
+            visible: query.visible,
+        },
+        keep_session: query.keep_session,
         statement: query.statement.clone(),
         settings: SessionSettings {
             database: query.catalog.clone(),
@@ -58,6 +70,22 @@ pub fn query(query: &QueryRequest, sender: &Principal) -> SqlRequest {
             ResultFormat::Default => Layout::Arrays,
             ResultFormat::Csv => Layout::Csv,
             ResultFormat::Jsonl => Layout::Objects,
+            ResultFormat::Parquet => Layout::Parquet,
         },
+    }
+}
+
+/// SQL that is looked at, by somebody who would run it with the same rights.
+pub fn check(body: CheckBody, sender: &Principal) -> CheckRequest {
+    CheckRequest {
+        statement: body.statement,
+        settings: SessionSettings {
+            database: body.catalog,
+            schema: body.schema,
+            timezone: None,
+            read_only: sender.role < Role::Write,
+            author: None,
+        },
+        session: body.session_id.map(|id| SessionKey { user: sender.id.clone(), id }),
     }
 }

@@ -1,4 +1,4 @@
-//! The Altertable dialect: `POST /append`, `POST /upload` and `/upsert`, `GET /tasks/{id}`, `POST /query`.
+//! The Altertable dialect: appends and their tasks, queries and their log.
 //!
 //! Contract: `docs/api/altertable.md`. **Invariants**: an append is all or nothing; `ok: true` means durable; task ids are signed,
 //! not stored ([`task_id`]).
@@ -12,11 +12,13 @@ use axum::routing::{get, post};
 use http::{HeaderMap, Request, Response};
 
 use crate::auth::{Principal, Role};
-use crate::limits::BodyLimits;
 use crate::{State, body, ids};
 
+mod check;
 mod files;
 mod lower;
+mod query;
+mod query_entry;
 mod reply;
 mod results;
 pub mod task_id;
@@ -29,7 +31,11 @@ pub fn router() -> Router<Arc<State>> {
     Router::new()
         .route("/append", post(append))
         .route("/tasks/{task_id}", get(task))
-        .route("/query", post(query))
+        .route("/query", post(query::run))
+        .route("/validate", post(check::validate))
+        .route("/explain", post(check::explain))
+        .route("/autocomplete", post(check::autocomplete))
+        .route("/query/{query_id}", get(query::show).delete(query::cancel))
         .route("/upload", post(files::upload))
         .route("/upsert", post(files::upsert))
 }
@@ -76,30 +82,6 @@ async fn task(Shared(state): Shared<Arc<State>>, Path(text): Path<String>, heade
     match task_id::TaskId::verify(uuid, &state.secret, &principal.id, ids::now_ms()) {
         Some(task) => reply::task(uuid, task.snapshot <= state.engine.snapshot().id()),
         None => reply::plain(http::StatusCode::NOT_FOUND, "no such task"),
-    }
-}
-
-/// `POST /query`
-async fn query(Shared(state): Shared<Arc<State>>, request: Request<Body>) -> Response<Body> {
-    let (head, body) = request.into_parts();
-    let principal = match authorize(&state, &head.headers, Role::Read).await {
-        Ok(principal) => principal,
-        Err(denied) => {
-            body::discard(&head.headers, body);
-            return *denied;
-        }
-    };
-    let limits: BodyLimits = state.config.query_body;
-    let held = match body::read(&state.limits, &head.headers, body, limits).await {
-        Ok(held) => held,
-        Err(fault) => return reply::body_fault(&fault),
-    };
-    match wire::QueryRequest::parse(&held.bytes) {
-        Ok(query) => {
-            let sql = lower::query(&query, &principal);
-            results::respond(&query, state.sql.start(sql)).await
-        }
-        Err(message) => reply::plain(http::StatusCode::BAD_REQUEST, &message),
     }
 }
 

@@ -9,6 +9,7 @@ use axum::body::Body;
 use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 use siltstone_ingest::{BodyError, ErrorCode, FileError};
+use siltstone_query::QueryErrorKind;
 use siltstone_storage::SnapshotId;
 use uuid::Uuid;
 
@@ -17,6 +18,7 @@ use crate::body::BodyFault;
 use crate::error::Failure;
 use crate::ingest::{IngestError, IngestReply};
 use crate::json;
+use crate::sql::{Refused, SqlError, SqlErrorKind};
 use crate::upload::{SpoolError, UploadError, Uploaded};
 
 /// The data cannot be rows of any table.
@@ -27,6 +29,9 @@ pub const INCOMPATIBLE_SCHEMA: &str = "incompatible-schema";
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 const X_SNAPSHOT_ID: HeaderName = HeaderName::from_static("x-snapshot-id");
+
+/// Seconds after which a refused query may come again.
+const RETRY_QUERY_S: u32 = 1;
 
 /// Bad rows that a message names.
 const BAD_ROWS_SHOWN: usize = 3;
@@ -41,6 +46,35 @@ fn respond(status: StatusCode, content_type: HeaderValue, text: String) -> Respo
 /// One plain sentence.
 pub fn plain(status: StatusCode, text: &str) -> Response<Body> {
     respond(status, TEXT, text.to_owned())
+}
+
+/// A JSON value.
+pub fn json(value: serde_json::Value) -> Response<Body> {
+    respond(StatusCode::OK, JSON, value.to_string())
+}
+
+/// A query that was not begun.
+pub fn refused(refused: &Refused) -> Response<Body> {
+    match refused {
+        Refused::InUse(_) => plain(StatusCode::BAD_REQUEST, &refused.to_string()),
+        Refused::Busy => with_retry(plain(StatusCode::TOO_MANY_REQUESTS, &refused.to_string()), Some(RETRY_QUERY_S)),
+    }
+}
+
+/// A query that failed, in the formats without an envelope.
+pub fn query_failed(error: &SqlError) -> Response<Body> {
+    match error.kind {
+        // Nothing ran, or nothing was written: worth another try.
+        SqlErrorKind::Busy | SqlErrorKind::Query(QueryErrorKind::Unavailable) => {
+            with_retry(plain(StatusCode::SERVICE_UNAVAILABLE, &error.message), Some(RETRY_QUERY_S))
+        }
+        SqlErrorKind::Query(_) | SqlErrorKind::Stopped => plain(StatusCode::INTERNAL_SERVER_ERROR, &error.message),
+    }
+}
+
+/// Whether a failure is about the statement, and so part of the answer; else it is the server's.
+pub fn is_about_the_statement(error: &SqlError) -> bool {
+    matches!(error.kind, SqlErrorKind::Query(QueryErrorKind::User | QueryErrorKind::Exhausted))
 }
 
 /// 401 or 403.

@@ -1,4 +1,4 @@
-//! Query results as Altertable's envelope, CSV or JSON lines.
+//! Query results as Altertable's envelope, CSV, JSON lines or Parquet.
 //!
 //! **Invariants**
 //! 1. The default format's status, headers and metadata line leave before the query is planned; whatever goes wrong later is a
@@ -13,15 +13,15 @@ use bytes::Bytes;
 use futures::stream;
 use http::header::CONTENT_TYPE;
 use http::{HeaderName, HeaderValue, Response, StatusCode};
-use tokio::sync::mpsc;
 
 use super::reply;
 use super::wire::{QueryRequest, ResultFormat};
 use crate::json;
-use crate::sql::{ColumnInfo, Event};
+use crate::sql::{ColumnInfo, Event, Running};
 
 const NDJSON: HeaderValue = HeaderValue::from_static("application/x-ndjson");
 const CSV: HeaderValue = HeaderValue::from_static("text/csv");
+const PARQUET: HeaderValue = HeaderValue::from_static("application/parquet");
 const X_QUERY_ID: HeaderName = HeaderName::from_static("x-query-id");
 const X_SESSION_ID: HeaderName = HeaderName::from_static("x-session-id");
 
@@ -32,11 +32,12 @@ const WORKER: &str = "siltstone";
 const FIRST_ROWS_WAIT: Duration = Duration::from_secs(3);
 
 /// The answer to a query whose events come from `events`.
-pub async fn respond(query: &QueryRequest, events: mpsc::Receiver<Event>) -> Response<Body> {
+pub async fn respond(query: &QueryRequest, events: Running) -> Response<Body> {
     let mut response = match query.format {
         ResultFormat::Default => envelope(query, events),
         ResultFormat::Csv => bare(CSV, events).await,
         ResultFormat::Jsonl => bare(NDJSON, events).await,
+        ResultFormat::Parquet => bare(PARQUET, events).await,
     };
     let headers = response.headers_mut();
     if let Ok(id) = HeaderValue::try_from(query.query_id.to_string()) {
@@ -48,14 +49,14 @@ pub async fn respond(query: &QueryRequest, events: mpsc::Receiver<Event>) -> Res
     response
 }
 
-fn envelope(query: &QueryRequest, events: mpsc::Receiver<Event>) -> Response<Body> {
+fn envelope(query: &QueryRequest, events: Running) -> Response<Body> {
     let first = Some(Bytes::from(metadata(query)));
     let lines = stream::unfold((first, Some(events)), |(first, events)| async move {
         if let Some(line) = first {
             return Some((Ok::<_, std::convert::Infallible>(line), (None, events)));
         }
         let mut events = events?;
-        match events.recv().await {
+        match events.next().await {
             Some(Event::Columns(columns)) => Some((Ok(columns_line(&columns)), (None, Some(events)))),
             Some(Event::Rows(rows)) => Some((Ok(rows), (None, Some(events)))),
             Some(Event::Done) => None,
@@ -66,24 +67,24 @@ fn envelope(query: &QueryRequest, events: mpsc::Receiver<Event>) -> Response<Bod
     streamed(NDJSON, Body::from_stream(lines))
 }
 
-async fn bare(content_type: HeaderValue, mut events: mpsc::Receiver<Event>) -> Response<Body> {
+async fn bare(content_type: HeaderValue, mut events: Running) -> Response<Body> {
     let mut waiting = Vec::new();
     let deadline = tokio::time::Instant::now() + FIRST_ROWS_WAIT;
     // Until something real is known: the CSV header alone says nothing about whether the query works.
     while waiting.len() < 2 {
-        match tokio::time::timeout_at(deadline, events.recv()).await {
+        match tokio::time::timeout_at(deadline, events.next()).await {
             Err(_still_running) => break,
             Ok(Some(Event::Columns(_))) => {}
             Ok(Some(Event::Rows(rows))) => waiting.push(rows),
             Ok(Some(Event::Done)) => return streamed(content_type, Body::from(waiting.concat())),
-            Ok(Some(Event::Failed(error))) => return reply::plain(StatusCode::INTERNAL_SERVER_ERROR, &error.message),
+            Ok(Some(Event::Failed(error))) => return reply::query_failed(&error),
             Ok(None) => return reply::plain(StatusCode::INTERNAL_SERVER_ERROR, "the query stopped unexpectedly"),
         }
     }
     let rest = stream::unfold(Some(events), |events| async move {
         let mut events = events?;
         loop {
-            match events.recv().await {
+            match events.next().await {
                 Some(Event::Columns(_)) => {}
                 Some(Event::Rows(rows)) => return Some((Ok(rows), Some(events))),
                 Some(Event::Done) => return None,

@@ -65,7 +65,6 @@ fn query_fields_of_the_wrong_kind_are_refused_by_name() {
         (r#"{"statement":"x","session_id":""}"#, "session_id"),
         (r#"{"statement":"x","query_id":"7"}"#, "query_id"),
         (r#"{"statement":"x","format":"xlsx"}"#, "Unsupported query format: xlsx"),
-        (r#"{"statement":"x","format":"parquet"}"#, "not supported yet"),
         (r#"{"statement":"x","compute_size":"XXS"}"#, "compute size"),
         (r#"{"statement":"x","dialect":"mysql"}"#, "Unsupported dialect: mysql"),
         (r#"{"statement":"x","timezone":"Mars/Olympus"}"#, "time zone"),

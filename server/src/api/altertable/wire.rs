@@ -51,6 +51,8 @@ pub enum ResultFormat {
     Csv,
     /// Objects, one per line.
     Jsonl,
+    /// `application/parquet`.
+    Parquet,
 }
 
 /// Body of `/query`.
@@ -64,6 +66,8 @@ pub struct QueryRequest {
     pub schema: Option<String>,
     /// Theirs or ours.
     pub session_id: String,
+    /// Whether what the session holds outlives the request: it has an id of theirs and is not ephemeral.
+    pub keep_session: bool,
     /// Theirs or ours.
     pub query_id: Uuid,
     /// Rows at most, as applied.
@@ -74,6 +78,10 @@ pub struct QueryRequest {
     pub format: ResultFormat,
     /// A known zone.
     pub timezone: Option<String>,
+    /// On whose behalf.
+    pub requested_by: Option<String>,
+    /// Whether it is for lists.
+    pub visible: bool,
 }
 
 /// Rows of the window that `sanitize` asks for.
@@ -87,12 +95,7 @@ const COMPUTE_SIZES: [&str; 12] = ["XS", "S", "M", "L", "XL", "2XL", "3XL", "4XL
 impl QueryRequest {
     /// Reads and checks the body. The error is a sentence for the client.
     pub fn parse(body: &[u8]) -> Result<Self, String> {
-        let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
-        let value: Value =
-            serde_json::from_slice(body).map_err(|error| format!("the body is not valid JSON: {error}"))?;
-        let Value::Object(fields) = value else {
-            return Err("the body must be a JSON object".to_owned());
-        };
+        let fields = object(body)?;
         let statement = text(&fields, "statement")?.ok_or("field statement is required")?.trim().to_owned();
         if statement.is_empty() {
             return Err("field statement must not be empty".to_owned());
@@ -110,13 +113,64 @@ impl QueryRequest {
             statement,
             catalog: text(&fields, "catalog")?.map(str::to_owned),
             schema: text(&fields, "schema")?.map(str::to_owned),
+            keep_session: field(&fields, "session_id").is_some() && flag(&fields, "ephemeral")? != Some(true),
             session_id: session_id(&fields)?,
             query_id: query_id(&fields)?,
             limit,
             offset,
             format: format(&fields)?,
             timezone: timezone(&fields)?,
+            requested_by: text(&fields, "requested_by")?.map(str::to_owned),
+            visible: flag(&fields, "visible")?.unwrap_or(true),
         })
+    }
+}
+
+/// Body of `/validate`, `/explain` and `/autocomplete`.
+#[derive(Debug, PartialEq, Eq)]
+pub struct CheckBody {
+    /// As sent; perhaps empty.
+    pub statement: String,
+    /// Default catalog.
+    pub catalog: Option<String>,
+    /// Default schema.
+    pub schema: Option<String>,
+    /// The session it is meant for.
+    pub session_id: Option<String>,
+    /// Suggestions at most.
+    pub suggestions_max: usize,
+    /// Whether the plan is wanted.
+    pub include_plan: bool,
+}
+
+/// Suggestions when nobody says how many.
+const SUGGESTIONS_DEFAULT: u64 = 20;
+/// Most suggestions of one answer.
+const SUGGESTIONS_MAX: u64 = 200;
+
+impl CheckBody {
+    /// Reads and checks the body. The error is a sentence for the client.
+    pub fn parse(body: &[u8]) -> Result<Self, String> {
+        let fields = object(body)?;
+        let suggestions = count(&fields, "max_suggestions")?.filter(|count| *count > 0).unwrap_or(SUGGESTIONS_DEFAULT);
+        let session = field(&fields, "session_id").map(|_| session_id(&fields)).transpose()?;
+        Ok(Self {
+            statement: text(&fields, "statement")?.ok_or("field statement is required")?.to_owned(),
+            catalog: text(&fields, "catalog")?.map(str::to_owned),
+            schema: text(&fields, "schema")?.map(str::to_owned),
+            session_id: session,
+            suggestions_max: suggestions.min(SUGGESTIONS_MAX) as usize,
+            include_plan: flag(&fields, "include_plan")?.unwrap_or(false),
+        })
+    }
+}
+
+fn object(body: &[u8]) -> Result<Map<String, Value>, String> {
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+    match serde_json::from_slice(body) {
+        Ok(Value::Object(fields)) => Ok(fields),
+        Ok(_) => Err("the body must be a JSON object".to_owned()),
+        Err(error) => Err(format!("the body is not valid JSON: {error}")),
     }
 }
 
@@ -143,10 +197,7 @@ fn count(fields: &Map<String, Value>, name: &str) -> Result<Option<u64>, String>
 
 /// Fields that are checked and have no effect here.
 fn check_ignored(fields: &Map<String, Value>) -> Result<(), String> {
-    for name in ["visible", "ephemeral", "cache"] {
-        flag(fields, name)?;
-    }
-    text(fields, "requested_by")?;
+    flag(fields, "cache")?;
     if let Some(size) = text(fields, "compute_size")?
         && !COMPUTE_SIZES.iter().any(|known| known.eq_ignore_ascii_case(size))
     {
@@ -180,7 +231,7 @@ fn format(fields: &Map<String, Value>) -> Result<ResultFormat, String> {
         None | Some("" | "default") => Ok(ResultFormat::Default),
         Some("csv") => Ok(ResultFormat::Csv),
         Some("jsonl") => Ok(ResultFormat::Jsonl),
-        Some("parquet") => Err("query format parquet is not supported yet".to_owned()),
+        Some("parquet") => Ok(ResultFormat::Parquet),
         Some(other) => Err(format!("Unsupported query format: {other}")),
     }
 }
@@ -189,5 +240,14 @@ fn timezone(fields: &Map<String, Value>) -> Result<Option<String>, String> {
     match text(fields, "timezone")? {
         Some(name) if crate::cells::zone(name).is_none() => Err(format!("Unknown time zone: {name}")),
         zone => Ok(zone.map(str::to_owned)),
+    }
+}
+
+/// Query string of `DELETE /query/{query_id}`: the session that the query belongs to. The error is a sentence for the client.
+pub fn cancel_session(query: &str) -> Result<String, String> {
+    let mut parameters = form_urlencoded::parse(query.as_bytes());
+    match parameters.find(|(name, _)| name == "session_id") {
+        Some((_, id)) if !id.is_empty() => Ok(id.into_owned()),
+        _ => Err("parameter session_id is required".to_owned()),
     }
 }

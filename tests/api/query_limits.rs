@@ -1,0 +1,112 @@
+//! `POST /query` under its limits: time, number at once, waiting, memory.
+
+use std::io::{BufRead, BufReader};
+use std::time::{Duration, Instant};
+
+use reqwest::Method;
+use serde_json::json;
+use siltstone_tests::{Api, QueryReply, Server};
+
+use crate::launch;
+
+const ENDLESS: &str =
+    "SELECT count(*) FROM range(1000000) AS a(n), range(1000000) AS b(n) WHERE (a.n * 7 + b.n) % 11 = 5";
+
+/// Sends a query and reads its metadata line, so that it has its place.
+fn start(api: &Api, statement: &str) -> BufReader<reqwest::blocking::Response> {
+    let body = json!({ "statement": statement }).to_string();
+    let request = api.request(Method::POST, "/query").header("authorization", api.basic()).body(body);
+    let mut response = BufReader::new(request.send().expect("a reply"));
+    let mut metadata = String::new();
+    response.read_line(&mut metadata).expect("readable");
+    assert!(metadata.contains("query_id"), "{metadata}");
+    response
+}
+
+#[test]
+fn a_query_ends_when_its_time_is_over() {
+    // In every format, and with a message that names the limit; the next query runs.
+    let server = Server::start(launch().arg("--query-timeout-ms").arg("700"));
+    let api = server.api();
+    let started = Instant::now();
+    let error = api.query_error(ENDLESS);
+    assert!(error.contains("cancelled") && error.contains("700 ms"), "{error}");
+    assert!(started.elapsed() < Duration::from_millis(2200), "{:?}", started.elapsed());
+    let reply = api.query_with(&json!({"statement": ENDLESS, "format": "jsonl"}));
+    assert_eq!((reply.status, reply.text().contains("700 ms")), (500, true), "{}", reply.text());
+    assert_eq!(api.succeed("SELECT 1 AS a").rows, [[json!(1)]]);
+}
+
+#[test]
+fn a_client_that_does_not_read_ends_in_time_too() {
+    // A result that nobody takes holds its place only as long as a query may take.
+    let server = Server::start(launch().arg("--query-timeout-ms").arg("700").arg("--query-concurrency").arg("1"));
+    let api = server.api();
+    let stalled = start(&api, "SELECT n, md5(CAST(n AS VARCHAR)) FROM range(100000000) AS a(n)");
+    let waited = Instant::now();
+    loop {
+        let reply = api.query("SELECT 1 AS a");
+        if reply.error.is_none() {
+            break;
+        }
+        assert!(waited.elapsed() < Duration::from_secs(10), "{:?}", reply.error);
+    }
+    drop(stalled);
+}
+
+#[test]
+fn queries_wait_for_their_turn_and_are_refused_past_the_queue() {
+    // One runs, one waits, the third is 429 with Retry-After before anything is sent; the waiting one runs once there is room.
+    let arguments = ["--query-concurrency", "1", "--query-queue-max", "1", "--query-queue-wait-ms", "20000"];
+    let server = Server::start(arguments.iter().fold(launch(), |launch, argument| launch.arg(*argument)));
+    let api = server.api();
+    let running = start(&api, ENDLESS);
+    let waiting = start(&api, "SELECT 42 AS answer");
+    let refused = api.query_with(&json!({"statement": "SELECT 1"}));
+    assert_eq!((refused.status, refused.header("retry-after")), (429, "1"), "{}", refused.text());
+    let metrics = api.get("/metrics");
+    assert!(metrics.text().contains("siltstone_queries_running 1"), "{}", metrics.text());
+    assert!(metrics.text().contains("siltstone_queries_waiting 1"), "{}", metrics.text());
+    drop(running);
+    let rest: Vec<String> = waiting.lines().map(|line| line.expect("readable")).collect();
+    assert_eq!(rest.last().map(String::as_str), Some("[42]"), "{rest:?}");
+}
+
+#[test]
+fn waiting_too_long_is_an_error_of_its_own() {
+    // Default format: the metadata line has left, so it is the last line; other formats: 503 with Retry-After.
+    let arguments = ["--query-concurrency", "1", "--query-queue-wait-ms", "300"];
+    let server = Server::start(arguments.iter().fold(launch(), |launch, argument| launch.arg(*argument)));
+    let api = server.api();
+    let running = start(&api, ENDLESS);
+    let reply = api.query_with(&json!({"statement": "SELECT 1"}));
+    let parsed = QueryReply::parse(reply.text());
+    assert!(parsed.error.is_some_and(|error| error.contains("too many queries")), "{}", reply.text());
+    let reply = api.query_with(&json!({"statement": "SELECT 1", "format": "csv"}));
+    assert_eq!((reply.status, reply.header("retry-after")), (503, "1"), "{}", reply.text());
+    drop(running);
+}
+
+#[test]
+fn a_query_spills_past_its_share_and_fails_where_it_cannot() {
+    // A sort of far more than its share succeeds through the spill folder; a join that cannot spill fails alone.
+    let arguments = ["--query-memory-bytes", "64MiB", "--query-memory-bytes-per-query", "16MiB"];
+    let server = Server::start(arguments.iter().fold(launch(), |launch, argument| launch.arg(*argument)));
+    let api = server.api();
+    api.succeed("CREATE TABLE spilling (n BIGINT, t VARCHAR)");
+    for start in 0..6 {
+        let rows = format!("SELECT n, md5(CAST(n AS VARCHAR)) FROM range({start}00000, {}00000) AS a(n)", start + 1);
+        api.succeed(&format!("INSERT INTO spilling {rows}"));
+    }
+    let sorted = "SELECT count(*), max(t) FROM (SELECT t, row_number() OVER (ORDER BY t, n) AS r FROM spilling)";
+    assert_eq!(api.rows(sorted)[0][0], json!(600_000));
+    let reply =
+        api.query("SELECT count(*) FROM spilling a JOIN spilling b ON a.t || 'x' = b.t || 'x' AND a.n + 0 = b.n");
+    if let Some(error) = reply.error {
+        assert!(error.starts_with("Out of Memory Error"), "{error}");
+    } else {
+        assert_eq!(reply.rows, [[json!(600_000)]]);
+    }
+    assert_eq!(api.succeed("SELECT 1 AS a").rows, [[json!(1)]]);
+    assert!(server.peak_memory_bytes() < 700 << 20, "{}", server.peak_memory_bytes());
+}
