@@ -18,6 +18,7 @@ pub mod cells;
 pub mod checks;
 pub mod cli;
 pub mod command;
+pub mod compression;
 pub mod config;
 pub mod error;
 pub mod ids;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use siltstone_tests::{Api, Launch, Server};
 
+mod altertable_http;
 mod append;
 mod append_types;
 mod auth;
@@ -12,6 +13,7 @@ mod bodies;
 mod process;
 mod query;
 mod query_cells;
+mod query_checks;
 mod query_limits;
 mod query_log;
 mod query_parquet;

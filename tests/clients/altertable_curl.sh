@@ -36,6 +36,26 @@ curl -sS --fail-with-body "$SERVER_URL/query" \
 "statement": "SELECT event, COUNT(*) AS count FROM product_analytics.main.events GROUP BY event"
 }'
 
+curl -sS --fail-with-body "$SERVER_URL/validate" \
+    -H "Authorization: Basic $ALTERTABLE_BASIC_AUTH_TOKEN" \
+    -d '{"statement": "SELECT * FROM non_existent_table"}' | grep -q '"valid":false'
+curl -sS --fail-with-body "$SERVER_URL/autocomplete" \
+    -H "Authorization: Basic $ALTERTABLE_BASIC_AUTH_TOKEN" \
+    -d '{
+"statement": "SELECT ma",
+"catalog": "my_catalog",
+"schema": "public",
+"max_suggestions": 20
+}' | grep -q '"suggestion":"max"'
+query=019d68d4-c4cb-7e40-ad50-fd4b68c2045e
+curl -sS --fail-with-body "$SERVER_URL/query" \
+    -H "Authorization: Basic $ALTERTABLE_BASIC_AUTH_TOKEN" \
+    -d '{"statement": "SELECT 1", "query_id": "'$query'", "session_id": "pasted"}' > /dev/null
+curl -sS --fail-with-body "$SERVER_URL/query/$query" \
+    -H "Authorization: Basic $ALTERTABLE_BASIC_AUTH_TOKEN" | grep -q '"client_interface":"HttpQuery"'
+curl -sS --fail-with-body -X DELETE "$SERVER_URL/query/$query?session_id=pasted" \
+    -H "Authorization: Basic $ALTERTABLE_BASIC_AUTH_TOKEN" | grep -q '"cancelled":true'
+
 task=$(append users '{"name": "Dora"}' | sed 's/.*"task_id" *: *"\([^"]*\)".*/\1/')
 curl -sS --fail-with-body "$SERVER_URL/tasks/$task" \
     -H "Authorization: Basic $ALTERTABLE_BASIC_AUTH_TOKEN"

@@ -52,7 +52,8 @@ fn shell(server: &Server, name: &str) -> String {
 
 #[test]
 fn the_altertable_package_works_unmodified() {
-    // altertable-lakehouse 0.5.1: append of one, many and synced, get_task, query, query_all, and its typed errors.
+    // altertable-lakehouse 0.5.1: append of one, many and synced, get_task, query, query_all and query_parquet, the query log,
+    // cancelling, validate, autocomplete, and its typed errors.
     let server = server();
     assert!(python(&server, "altertable_package.py").ends_with("all good\n"));
     assert_eq!(server.api().count("my_catalog.public.package_events"), 4);

@@ -1,4 +1,4 @@
-//! The Altertable dialect: appends and their tasks, queries and their log.
+//! The Altertable dialect: appends and their tasks, queries and their log, SQL that is only looked at.
 //!
 //! Contract: `docs/api/altertable.md`. **Invariants**: an append is all or nothing; `ok: true` means durable; task ids are signed,
 //! not stored ([`task_id`]).
@@ -8,11 +8,12 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, State as Shared};
-use axum::routing::{get, post};
+use axum::middleware::from_fn;
+use axum::routing::{MethodRouter, get, post};
 use http::{HeaderMap, Request, Response};
 
 use crate::auth::{Principal, Role};
-use crate::{State, body, ids};
+use crate::{State, body, compression, ids};
 
 mod check;
 mod files;
@@ -26,18 +27,40 @@ pub mod task_id;
 mod tests;
 mod wire;
 
+/// The OpenAPI document, written by hand; a test compares it with [`routes`].
+const OPENAPI: &str = include_str!("openapi.json");
+
+/// Every path of the dialect; `openapi.json` describes the same ones.
+fn routes() -> Vec<(&'static str, MethodRouter<Arc<State>>)> {
+    vec![
+        ("/append", post(append)),
+        ("/tasks/{task_id}", get(task)),
+        ("/upload", post(files::upload)),
+        ("/upsert", post(files::upsert)),
+        ("/query", post(query::run)),
+        ("/query/{query_id}", get(query::show).delete(query::cancel)),
+        ("/validate", post(check::validate)),
+        ("/explain", post(check::explain)),
+        ("/autocomplete", post(check::autocomplete)),
+        ("/openapi/lakehouse.json", get(openapi)),
+    ]
+}
+
 /// The dialect's routes.
 pub fn router() -> Router<Arc<State>> {
-    Router::new()
-        .route("/append", post(append))
-        .route("/tasks/{task_id}", get(task))
-        .route("/query", post(query::run))
-        .route("/validate", post(check::validate))
-        .route("/explain", post(check::explain))
-        .route("/autocomplete", post(check::autocomplete))
-        .route("/query/{query_id}", get(query::show).delete(query::cancel))
-        .route("/upload", post(files::upload))
-        .route("/upsert", post(files::upsert))
+    let mut router = Router::new();
+    for (path, methods) in routes() {
+        // Answers to writes are a line, and not worth a look.
+        let writes = ["/append", "/upload", "/upsert"].contains(&path);
+        let methods = if writes { methods } else { methods.layer(from_fn(compression::layer)) };
+        router = router.route(path, methods);
+    }
+    router
+}
+
+/// `GET /openapi/lakehouse.json`: what this dialect serves, for programs; no credentials needed.
+async fn openapi() -> Response<Body> {
+    reply::json_text(OPENAPI)
 }
 
 /// `POST /append?catalog=&schema=&table=&sync=`

@@ -53,6 +53,13 @@ pub fn json(value: serde_json::Value) -> Response<Body> {
     respond(StatusCode::OK, JSON, value.to_string())
 }
 
+/// A JSON document as it is.
+pub fn json_text(text: &'static str) -> Response<Body> {
+    let mut response = Response::new(Body::from(text));
+    response.headers_mut().insert(CONTENT_TYPE, JSON);
+    response
+}
+
 /// A query that was not begun.
 pub fn refused(refused: &Refused) -> Response<Body> {
     match refused {

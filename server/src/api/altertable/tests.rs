@@ -80,3 +80,18 @@ fn sanitize_replaces_the_window() {
     let query = QueryRequest::parse(br#"{"statement":"x","sanitize":true,"limit":7,"offset":9}"#).expect("valid");
     assert_eq!((query.limit, query.offset), (Some(500), Some(0)));
 }
+
+#[test]
+fn the_openapi_document_lists_what_is_served() {
+    // Proves that its paths are the router's, no more and no fewer, and that its references lead somewhere.
+    let document: serde_json::Value = serde_json::from_str(super::OPENAPI).expect("JSON");
+    let mut described: Vec<&str> = document["paths"].as_object().expect("paths").keys().map(String::as_str).collect();
+    let mut served: Vec<&str> = super::routes().into_iter().map(|(path, _)| path).collect();
+    described.sort_unstable();
+    served.sort_unstable();
+    assert_eq!(described, served);
+    for reference in super::OPENAPI.split("\"$ref\": \"#").skip(1) {
+        let pointer = reference.split('"').next().unwrap_or_default();
+        assert!(document.pointer(pointer).is_some(), "{pointer} leads nowhere");
+    }
+}
