@@ -17,7 +17,6 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use arrow_buffer::{BooleanBuffer, Buffer};
 use parking_lot::Mutex;
 use roaring::RoaringBitmap;
 
@@ -77,6 +76,7 @@ impl Chunks {
         slots.filter_map(|(chunk, slot)| Some(((chunk * CHUNK_ROWS) as u32, &**slot.get()?)))
     }
 
+    #[cfg(test)]
     fn bytes(&self) -> usize {
         let slots: usize = self.0.iter().filter_map(OnceLock::get).map(|slots| size_of_val(&**slots)).sum();
         slots + self.iter().map(|(_, chunk)| chunk.bytes()).sum::<usize>()
@@ -174,23 +174,6 @@ impl DeleteVector {
         (!found.is_empty()).then(|| Arc::new(found))
     }
 
-    /// A bit per position of `range`, set unless it was deleted as of a snapshot; `None` if none was.
-    pub(crate) fn live(&self, range: Range<u32>, at: SnapshotId) -> Option<BooleanBuffer> {
-        let rows = range.len();
-        let mut bits = Vec::new();
-        for part in self.parts(&range) {
-            let deleted = part.chunk.deleted(at);
-            for low in deleted.range(part.start..part.end) {
-                if bits.is_empty() {
-                    bits = vec![u8::MAX; rows.div_ceil(8)];
-                }
-                let position = (part.base + low - range.start) as usize;
-                bits[position / 8] &= !(1 << (position % 8));
-            }
-        }
-        (!bits.is_empty()).then(|| BooleanBuffer::new(Buffer::from_vec(bits), 0, rows))
-    }
-
     /// How many positions of `range` were deleted as of a snapshot.
     pub(crate) fn deleted_rows(&self, range: Range<u32>, at: SnapshotId) -> u32 {
         self.parts(&range).map(|part| part.chunk.deleted_rows(part.start, part.end, at)).sum()
@@ -222,6 +205,7 @@ impl DeleteVector {
     }
 
     /// Memory that it takes, about; asks every chunk.
+    #[cfg(test)]
     pub(crate) fn bytes(&self) -> usize {
         size_of::<Self>() + self.chunks.bytes()
     }

@@ -33,7 +33,6 @@ mod commit_runs;
 mod compaction;
 mod concat;
 mod condition;
-#[cfg_attr(not(test), expect(dead_code, reason = "compaction and the change feed follow"))]
 mod delete_vector;
 mod deletions;
 mod encoding;
@@ -49,7 +48,6 @@ mod ids;
 mod inspect;
 pub mod io;
 mod jobs;
-#[cfg_attr(not(test), expect(dead_code, reason = "compaction and inspection follow"))]
 mod key_index;
 mod key_tables;
 mod live_segment;

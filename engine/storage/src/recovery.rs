@@ -108,6 +108,8 @@ pub(crate) fn load(disk: &dyn Disk, manifest: &Manifest) -> Result<State> {
     }
     for entry in &manifest.segments {
         let segment = Arc::new(open_segment(disk, entry.clone())?);
+        // Nobody has a snapshot yet, and none before the horizon will be given out.
+        segment.deletes.settle(manifest.horizon);
         state.rows_mut(entry.table).segments.push(segment);
     }
     Ok(state)

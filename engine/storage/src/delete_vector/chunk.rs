@@ -108,6 +108,7 @@ impl Chunk {
     }
 
     /// Memory it takes, about.
+    #[cfg(test)]
     pub(super) fn bytes(&self) -> usize {
         let deletions = self.0.read();
         size_of::<Self>() + deletions.all.serialized_size() + deletions.history.bytes()
@@ -199,6 +200,7 @@ impl History {
         })
     }
 
+    #[cfg(test)]
     fn bytes(&self) -> usize {
         self.runs.capacity() * size_of::<u64>() + self.positions.capacity() * size_of::<u16>()
     }

@@ -138,6 +138,7 @@ impl SegmentKeyIndex {
     }
 
     /// Number of rows in the index.
+    #[cfg(test)]
     pub(crate) fn rows(&self) -> usize {
         self.positions.len()
     }

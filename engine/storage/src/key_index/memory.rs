@@ -130,6 +130,7 @@ impl MemoryKeyIndex {
     }
 
     /// Number of distinct keys.
+    #[cfg(test)]
     pub(crate) fn keys(&self) -> usize {
         self.newest.len()
     }
