@@ -101,6 +101,14 @@ pub struct Config {
     pub stream_default_table: Option<String>,
     /// Fields without a column in `POST /v2/stream`.
     pub stream_unknown_columns: UnknownFields,
+    /// Requests of one key per second to `POST /v2/stream`; 0 is no limit.
+    pub stream_requests_per_second: u64,
+    /// Rows of one key per second to `POST /v2/stream`; 0 is no limit.
+    pub stream_rows_per_second: u64,
+    /// Idempotency keys that are held at once.
+    pub stream_idempotency_keys_max: usize,
+    /// Bytes of one result of `POST /v1/query`.
+    pub query_response_bytes_max: usize,
     /// Memory of all SQL together, in bytes.
     pub query_memory_bytes: usize,
     /// Memory of one query, in bytes; `None` is three quarters of [`Config::query_memory_bytes`].
@@ -149,6 +157,10 @@ impl Default for Config {
             stream_rows_max: 50_000,
             stream_default_table: None,
             stream_unknown_columns: UnknownFields::Add,
+            stream_requests_per_second: 0,
+            stream_rows_per_second: 0,
+            stream_idempotency_keys_max: 1_000_000,
+            query_response_bytes_max: 256 * MIB,
             query_memory_bytes: 1024 * MIB,
             query_memory_bytes_per_query: None,
             query_concurrency: 0,

@@ -34,13 +34,14 @@ pub struct LineWriter {
     schema: SchemaRef,
     zone: Option<Tz>,
     form: LineForm,
+    json_columns: JsonColumns,
     /// `"name":` of every column, for objects.
     keys: Vec<String>,
 }
 
 impl LineWriter {
     /// A writer for rows of this schema. `zone` is where `TIMESTAMP WITH TIME ZONE` is shown; `None` is UTC.
-    pub fn new(schema: SchemaRef, zone: Option<Tz>, form: LineForm) -> Self {
+    pub fn new(schema: SchemaRef, zone: Option<Tz>, form: LineForm, json_columns: JsonColumns) -> Self {
         let keys = unique_names(schema.fields().iter().map(|field: &FieldRef| field.name().as_str()))
             .iter()
             .map(|name| {
@@ -50,7 +51,7 @@ impl LineWriter {
                 key
             })
             .collect();
-        Self { schema, zone, form, keys }
+        Self { schema, zone, form, json_columns, keys }
     }
 
     /// The line above the rows, if the form has one.
@@ -76,7 +77,7 @@ impl LineWriter {
             .fields()
             .iter()
             .zip(batch.columns())
-            .map(|(field, array)| Column::new(field, array, self.zone, JsonColumns::Embedded))
+            .map(|(field, array)| Column::new(field, array, self.zone, self.json_columns))
             .collect();
         let mut scratch = Vec::new();
         for row in at..end {

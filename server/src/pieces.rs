@@ -11,6 +11,7 @@ use bytes::Bytes;
 use siltstone_query::{QueryError, QueryErrorKind};
 use tokio::sync::mpsc;
 
+use crate::cells::JsonColumns;
 use crate::lines::{LineForm, LineWriter, PIECE_BYTES};
 use crate::parquet_file::{ParquetFault, ParquetFile};
 use crate::sql::Event;
@@ -25,6 +26,8 @@ pub enum Layout {
     Arrays,
     /// One JSON object per line.
     Objects,
+    /// The same, JSON columns as text.
+    TextObjects,
     /// A header line and one line per row.
     Csv,
     /// One Parquet file.
@@ -70,14 +73,15 @@ impl Writer {
     pub fn new(schema: &SchemaRef, zone: Option<Tz>, layout: Layout) -> Result<Self, QueryError> {
         let form = match layout {
             Layout::Arrays => LineForm::Array,
-            Layout::Objects => LineForm::Object,
+            Layout::Objects | Layout::TextObjects => LineForm::Object,
             Layout::Csv => LineForm::Csv,
             Layout::Parquet => {
                 let file = Box::new(ParquetFile::new(schema, zone).map_err(unwritable)?);
                 return Ok(Self::Parquet { file, schema: Arc::clone(schema) });
             }
         };
-        Ok(Self::Lines(LineWriter::new(Arc::clone(schema), zone, form)))
+        let json_columns = if layout == Layout::TextObjects { JsonColumns::Text } else { JsonColumns::Embedded };
+        Ok(Self::Lines(LineWriter::new(Arc::clone(schema), zone, form, json_columns)))
     }
 
     /// What comes before the rows.

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use arrow::datatypes::SchemaRef;
 use bytes::Bytes;
 use futures::StreamExt;
-use siltstone_query::{QueryEngine, QueryError, QueryErrorKind, SessionSettings};
+use siltstone_query::{OutputKind, QueryEngine, QueryError, QueryErrorKind, SessionSettings};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
@@ -79,8 +79,8 @@ pub struct ColumnInfo {
 /// A piece of a result.
 #[derive(Debug)]
 pub enum Event {
-    /// What the rows hold.
-    Columns(Vec<ColumnInfo>),
+    /// What the rows hold, and what kind of statement gave them.
+    Columns(Vec<ColumnInfo>, OutputKind),
     /// Whole lines, or the next bytes of a file.
     Rows(Bytes),
     /// The end, with all rows given.
@@ -309,7 +309,7 @@ impl Worker {
         let zone = cells::zone(session.timezone()).flatten();
         self.entry.set_watch(output.watch.take());
         let events = &self.events;
-        if events.send(Event::Columns(columns(&output.schema))).await.is_err() {
+        if events.send(Event::Columns(columns(&output.schema), output.kind)).await.is_err() {
             return Ok(());
         }
         let mut writer = Writer::new(&output.schema, zone, request.layout)?;

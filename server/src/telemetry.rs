@@ -43,6 +43,8 @@ pub enum Endpoint {
     Tasks,
     /// `/v2/stream`
     Stream,
+    /// `/v1/query`
+    SdkQuery,
     /// `/health`, `/ready`, `/metrics`
     Ops,
     /// Paths we do not know.
@@ -50,7 +52,8 @@ pub enum Endpoint {
 }
 
 impl Endpoint {
-    const ALL: [Self; 7] = [Self::Append, Self::Upload, Self::Query, Self::Tasks, Self::Stream, Self::Ops, Self::Other];
+    const ALL: [Self; 8] =
+        [Self::Append, Self::Upload, Self::Query, Self::Tasks, Self::Stream, Self::SdkQuery, Self::Ops, Self::Other];
 
     /// By path.
     pub fn of(path: &str) -> Self {
@@ -59,6 +62,7 @@ impl Endpoint {
             "/upload" | "/upsert" => Self::Upload,
             "/query" => Self::Query,
             "/v2/stream" | "/v2/stream/" => Self::Stream,
+            "/v1/query" => Self::SdkQuery,
             "/health" | "/ready" | "/metrics" => Self::Ops,
             _ if path.starts_with("/tasks/") => Self::Tasks,
             _ if path.starts_with("/query/") => Self::Query,
@@ -73,6 +77,7 @@ impl Endpoint {
             Self::Query => "query",
             Self::Tasks => "tasks",
             Self::Stream => "stream",
+            Self::SdkQuery => "sdk_query",
             Self::Ops => "ops",
             Self::Other => "other",
         }

@@ -18,6 +18,7 @@ mod query_limits;
 mod query_log;
 mod query_parquet;
 mod query_sessions;
+mod sdk_query;
 mod stream;
 mod stream_config;
 mod stream_limits;

@@ -72,7 +72,7 @@ async fn print_events(sql: &Sql, statement: &str, format: &str) -> Result<(), Fa
     let mut printer = Printer::new(format);
     loop {
         match events.next().await {
-            Some(Event::Columns(columns)) => printer.columns(columns),
+            Some(Event::Columns(columns, _)) => printer.columns(columns),
             Some(Event::Rows(rows)) => printer.rows(&rows)?,
             Some(Event::Done) => return printer.finish(),
             Some(Event::Failed(error)) => return Err(Failed::operation(error.message)),

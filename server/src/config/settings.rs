@@ -274,6 +274,16 @@ pub static SETTINGS: &[Setting] = &[
         },
     ),
     one(
+        "query.max_response_bytes",
+        "query-max-response-bytes",
+        "BYTES",
+        "Largest result of /v1/query (default 256MiB)",
+        |config, values| {
+            config.query_response_bytes_max = bytes(values)?;
+            Ok(())
+        },
+    ),
+    one(
         "query.memory_bytes_per_query",
         "query-memory-bytes-per-query",
         "BYTES",
@@ -395,6 +405,36 @@ pub static SETTINGS: &[Setting] = &[
                 "reject" => UnknownFields::Reject,
                 _ => return Err("add, ignore or reject".to_owned()),
             };
+            Ok(())
+        },
+    ),
+    one(
+        "stream.requests_per_second",
+        "stream-requests-per-second",
+        "N",
+        "Requests of one key per second to /v2/stream; 0 for no limit (default 0)",
+        |config, values| {
+            config.stream_requests_per_second = number(values)?;
+            Ok(())
+        },
+    ),
+    one(
+        "stream.rows_per_second",
+        "stream-rows-per-second",
+        "N",
+        "Rows of one key per second to /v2/stream; 0 for no limit (default 0)",
+        |config, values| {
+            config.stream_rows_per_second = number(values)?;
+            Ok(())
+        },
+    ),
+    one(
+        "stream.idempotency_keys_max",
+        "stream-idempotency-keys-max",
+        "N",
+        "Idempotency keys held at once, each for a day; further ones are refused (default 1000000)",
+        |config, values| {
+            config.stream_idempotency_keys_max = positive(values)?;
             Ok(())
         },
     ),

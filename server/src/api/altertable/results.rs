@@ -57,7 +57,7 @@ fn envelope(query: &QueryRequest, events: Running) -> Response<Body> {
         }
         let mut events = events?;
         match events.next().await {
-            Some(Event::Columns(columns)) => Some((Ok(columns_line(&columns)), (None, Some(events)))),
+            Some(Event::Columns(columns, _)) => Some((Ok(columns_line(&columns)), (None, Some(events)))),
             Some(Event::Rows(rows)) => Some((Ok(rows), (None, Some(events)))),
             Some(Event::Done) => None,
             Some(Event::Failed(error)) => Some((Ok(error_line(&error.message)), (None, None))),
@@ -74,7 +74,7 @@ async fn bare(content_type: HeaderValue, mut events: Running) -> Response<Body> 
     while waiting.len() < 2 {
         match tokio::time::timeout_at(deadline, events.next()).await {
             Err(_still_running) => break,
-            Ok(Some(Event::Columns(_))) => {}
+            Ok(Some(Event::Columns(..))) => {}
             Ok(Some(Event::Rows(rows))) => waiting.push(rows),
             Ok(Some(Event::Done)) => return streamed(content_type, Body::from(waiting.concat())),
             Ok(Some(Event::Failed(error))) => return reply::query_failed(&error),
@@ -85,7 +85,7 @@ async fn bare(content_type: HeaderValue, mut events: Running) -> Response<Body> 
         let mut events = events?;
         loop {
             match events.next().await {
-                Some(Event::Columns(_)) => {}
+                Some(Event::Columns(..)) => {}
                 Some(Event::Rows(rows)) => return Some((Ok(rows), Some(events))),
                 Some(Event::Done) => return None,
                 Some(Event::Failed(error)) => return Some((Err(std::io::Error::other(error.message)), None)),

@@ -1,6 +1,6 @@
-//! The Definite dialect: `POST /v2/stream`.
+//! The Definite dialect: `POST /v2/stream`, and `POST /v1/query` for its SDK.
 //!
-//! Contract: `docs/api/definite-stream.md`. **Invariants**
+//! Contracts: `docs/api/definite-stream.md`, `docs/api/definite-sdk.md`. **Invariants**
 //! 1. Every answer is JSON with the keys its contract lists, errors included.
 //! 2. Bad rows are left out and reported; the others go in, in one commit.
 //! 3. Checks come in the contract's order: credentials, size, decoding, parsing, config, table, rows.
@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::State as Shared;
+use axum::extract::{Extension, State as Shared};
 use axum::routing::{MethodRouter, post};
 use http::{HeaderValue, Request, Response};
 
@@ -18,18 +18,24 @@ use crate::telemetry::{self, X_REQUEST_ID};
 use crate::{State, body};
 
 mod lower;
+mod query;
 mod reply;
 mod table_name;
 #[cfg(test)]
 mod tests;
 mod wire;
 
+use query::retries::Retries;
 use reply::Fault;
 
 /// The dialect's routes.
 pub fn router() -> Router<Arc<State>> {
-    let methods: MethodRouter<Arc<State>> = post(stream).fallback(reply::method_not_allowed);
-    Router::new().route("/v2/stream", methods.clone()).route("/v2/stream/", methods)
+    let stream: MethodRouter<Arc<State>> = post(stream).fallback(reply::method_not_allowed);
+    let query: MethodRouter<Arc<State>> = post(query::query).fallback(query::method_not_allowed);
+    Router::new()
+        .route("/v2/stream", stream.clone())
+        .route("/v2/stream/", stream)
+        .route("/v1/query", query.layer(Extension(Retries::default())))
 }
 
 /// `POST /v2/stream`
