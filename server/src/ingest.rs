@@ -9,11 +9,14 @@
 //!
 //! It knows no dialect, no status codes, and no JSON: bodies are decoded by `siltstone-ingest`.
 
+use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use siltstone_ingest::{BodyError, ErrorVectors, Framing, Policy, Warning};
-use siltstone_storage::{Commit, CommitInfo, Committed, Engine, Error, ErrorKind, SnapshotId, TableId, TableName};
+use siltstone_storage::{
+    Change, Commit, CommitInfo, Committed, Engine, Error, ErrorKind, SnapshotId, TableId, TableName,
+};
 use tokio::sync::{Mutex, MutexGuard, oneshot};
 
 mod keys;
@@ -76,6 +79,25 @@ pub struct Part {
     pub bad_rows: BadRows,
 }
 
+type MakeChange = dyn Fn(&[PartReply]) -> siltstone_storage::Result<Change> + Send + Sync;
+
+/// One more change for the commit of a request, made of what becomes of its parts.
+#[derive(Clone)]
+pub struct Addition(Arc<MakeChange>);
+
+impl Addition {
+    /// May be made anew if the request has to be decoded again; the last one made is committed.
+    pub fn new(make: impl Fn(&[PartReply]) -> siltstone_storage::Result<Change> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(make))
+    }
+}
+
+impl fmt::Debug for Addition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Addition")
+    }
+}
+
 /// Rows for one table or several, one commit.
 #[derive(Clone, Debug)]
 pub struct IngestRequest {
@@ -85,12 +107,14 @@ pub struct IngestRequest {
     pub dry_run: bool,
     /// Who sends it, and what is said of the commit in the list of snapshots.
     pub info: CommitInfo,
+    /// What else the commit holds; then there is one even if no row is written.
+    pub addition: Option<Addition>,
 }
 
 impl IngestRequest {
     /// Rows for one table.
     pub fn single(part: Part) -> Self {
-        Self { parts: vec![part], dry_run: false, info: CommitInfo::default() }
+        Self { parts: vec![part], dry_run: false, info: CommitInfo::default(), addition: None }
     }
 }
 
@@ -112,8 +136,10 @@ pub struct PartReply {
 /// What became of a request.
 #[derive(Debug)]
 pub struct IngestReply {
-    /// The commit; `None` if nothing was written.
+    /// The commit; `None` if no row was written.
     pub snapshot: Option<SnapshotId>,
+    /// The commit of the request's addition.
+    pub added: Option<SnapshotId>,
     /// In the order of the request.
     pub parts: Vec<PartReply>,
 }
@@ -176,8 +202,9 @@ impl Ingest {
         let mut alone: Option<MutexGuard<'_, ()>> = None;
         let mut prepared = self.prepare(request).await?;
         for _ in 0..ATTEMPTS_MAX {
-            if prepared.commit.changes.is_empty() || request.dry_run {
-                return Ok(IngestReply { snapshot: None, parts: prepared.replies });
+            let writes = !prepared.commit.changes.is_empty();
+            if request.dry_run || !(writes || request.addition.is_some()) {
+                return Ok(IngestReply { snapshot: None, added: None, parts: prepared.replies });
             }
             if prepared.changes_schema && alone.is_none() {
                 alone = Some(self.schema_changes.lock().await);
@@ -186,11 +213,16 @@ impl Ingest {
                     continue;
                 }
             }
-            let commit = std::mem::take(&mut prepared.commit);
+            let mut commit = std::mem::take(&mut prepared.commit);
             let keyed = prepared.has_key().then(|| commit.clone());
+            if let Some(Addition(make)) = &request.addition {
+                commit.changes.push(make(&prepared.replies)?);
+            }
             match self.commit(commit).await {
                 Ok(committed) => {
-                    return Ok(IngestReply { snapshot: Some(committed.snapshot), parts: prepared.replies });
+                    let snapshot = Some(committed.snapshot);
+                    let added = snapshot.filter(|_| request.addition.is_some());
+                    return Ok(IngestReply { snapshot: snapshot.filter(|_| writes), added, parts: prepared.replies });
                 }
                 // Keys that are there already: those rows are refused, like any bad row.
                 Err(error) if error.kind() == ErrorKind::Conflict && !error.rows().is_empty() => {

@@ -30,6 +30,8 @@ pub mod ops;
 pub mod parquet_file;
 pub mod pieces;
 pub mod query_log;
+pub mod rates;
+pub mod receipts;
 mod routes;
 pub mod secret;
 pub mod sessions;
@@ -58,6 +60,8 @@ use auth::Auth;
 use config::Config;
 use ingest::Ingest;
 use limits::Limits;
+use rates::Rates;
+use receipts::Receipts;
 use secret::Secret;
 use sql::Sql;
 use telemetry::{Endpoint, RequestMetrics, X_REQUEST_ID};
@@ -80,6 +84,10 @@ pub struct State {
     pub uploads: Uploads,
     /// The way to SQL.
     pub sql: Sql,
+    /// What was answered to requests that take effect once.
+    pub receipts: Arc<Receipts>,
+    /// How fast each sender may go.
+    pub rates: Rates,
     /// Signs ids.
     pub secret: Secret,
     /// Counters.

@@ -3,8 +3,8 @@
 //! **Invariants**
 //! 1. A first start makes the configured databases, the `system` database and its tables in one commit; a later start adds only
 //!    what is missing.
-//! 2. Rows are only ever appended; the newest row of a key is what holds.
-//! 3. `system.main.secrets` and `system.main.credentials` are not for SQL: the query engine is told to hide them.
+//! 2. Rows are only ever appended; the newest row of a key is what holds. Only old receipts are deleted.
+//! 3. `system.main.secrets`, `credentials` and `receipts` are not for SQL: the query engine is told to hide them.
 
 use std::sync::Arc;
 
@@ -25,17 +25,21 @@ pub const SCHEMA: &str = "main";
 pub const CREDENTIALS: &str = "credentials";
 /// What the server signs with.
 pub const SECRETS: &str = "secrets";
+/// What was answered to requests that take effect once.
+pub const RECEIPTS: &str = "receipts";
 
 /// Columns of [`CREDENTIALS`], all VARCHAR.
 const CREDENTIALS_COLUMNS: [&str; 6] = ["kind", "name", "key_id", "role", "hash", "state"];
 /// Columns of [`SECRETS`], all VARCHAR.
 const SECRETS_COLUMNS: [&str; 2] = ["name", "value"];
+/// Columns of [`RECEIPTS`], all VARCHAR.
+const RECEIPTS_COLUMNS: [&str; 5] = ["key", "fingerprint", "made_ms", "answer_start", "answer_end"];
 /// Row of [`SECRETS`] that signs ids.
 const SERVER_SECRET: &str = "server";
 
 /// Tables that SQL must not show.
 pub fn hidden_tables() -> Vec<TableName> {
-    [CREDENTIALS, SECRETS].into_iter().map(|table| TableName::new(DATABASE, SCHEMA, table)).collect()
+    [CREDENTIALS, SECRETS, RECEIPTS].into_iter().map(|table| TableName::new(DATABASE, SCHEMA, table)).collect()
 }
 
 /// Makes what a start needs. Returns whether this is the first start on this data directory.
@@ -53,6 +57,9 @@ pub fn bootstrap(engine: &Engine, config: &Config) -> Result<bool> {
     }
     if catalog.table(DATABASE, SCHEMA, CREDENTIALS).is_none() {
         changes.push(create_table(engine, CREDENTIALS, &CREDENTIALS_COLUMNS)?.0);
+    }
+    if catalog.table(DATABASE, SCHEMA, RECEIPTS).is_none() {
+        changes.push(create_table(engine, RECEIPTS, &RECEIPTS_COLUMNS)?.0);
     }
     if catalog.table(DATABASE, SCHEMA, SECRETS).is_none() {
         let (create, id, schema) = create_table(engine, SECRETS, &SECRETS_COLUMNS)?;
@@ -103,10 +110,17 @@ fn text_batch(id: TableId, schema: &TableSchema, rows: &[&[Option<&str>]]) -> Re
 /// # Errors
 /// `NotFound` before [`bootstrap`]; those of the commit.
 pub fn append(engine: &Engine, table: &str, rows: &[&[Option<&str>]]) -> Result<()> {
+    engine.write(Commit::new(vec![appended(engine, table, rows)?])).map(|_| ())
+}
+
+/// Rows for a system table, to be part of a commit.
+///
+/// # Errors
+/// `NotFound` before [`bootstrap`].
+pub fn appended(engine: &Engine, table: &str, rows: &[&[Option<&str>]]) -> Result<Change> {
     let snapshot = engine.snapshot();
     let found = system_table(snapshot.catalog(), table)?;
-    let batch = text_batch(found.id, found.schema(), rows)?;
-    engine.write(Commit::new(vec![Change::Append(batch)])).map(|_| ())
+    text_batch(found.id, found.schema(), rows).map(Change::Append)
 }
 
 /// All rows of a system table in the order in which they were written. Blocks.

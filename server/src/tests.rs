@@ -67,6 +67,8 @@ fn open(folder: &Path, config: &Config) -> State {
         uploads: Uploads::new(engine.clone(), UploadLimits { folder: folder.join("spool"), ..config.upload_limits() }),
         sql: Sql::new(query, tokio::runtime::Handle::current(), config.sql_limits(2)),
         limits,
+        receipts: Arc::new(Receipts::open(engine.clone(), config.stream_idempotency_keys_max).expect("receipts")),
+        rates: Rates::new(config.stream_requests_per_second, config.stream_rows_per_second),
         requests: RequestMetrics::default(),
         backups: Arc::new(Semaphore::new(1)),
         stopping: AtomicBool::new(false),

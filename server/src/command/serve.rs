@@ -22,6 +22,8 @@ use crate::auth::{Auth, Role, store};
 use crate::config::{Config, LogFormat};
 use crate::ingest::Ingest;
 use crate::limits::Limits;
+use crate::rates::Rates;
+use crate::receipts::Receipts;
 use crate::shutdown::{self, Signals};
 use crate::sql::Sql;
 use crate::telemetry::{self, RequestMetrics};
@@ -129,6 +131,8 @@ fn state(config: Config, engine: Engine, queries: &Runtime, cores: usize) -> Res
         uploads: Uploads::new(engine.clone(), config.upload_limits()),
         sql: Sql::new(query, queries.handle().clone(), config.sql_limits(cores)),
         limits,
+        receipts: Arc::new(Receipts::open(engine.clone(), config.stream_idempotency_keys_max)?),
+        rates: Rates::new(config.stream_requests_per_second, config.stream_rows_per_second),
         requests: RequestMetrics::default(),
         backups: Arc::new(Semaphore::new(1)),
         stopping: AtomicBool::new(false),

@@ -32,12 +32,19 @@ const NDJSON_TYPES: [&str; 5] =
 pub struct Lowered {
     /// One part.
     pub request: IngestRequest,
-    /// Whether the answer carries the snapshot id.
+    /// What the answer depends on.
+    pub asked: Asked,
+    /// Where the rows start in the body, so that messages can say where in the body a fault is.
+    pub rows_start: usize,
+}
+
+/// What the configuration says about the answer.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    /// Whether it carries the snapshot id.
     pub wait: bool,
     /// About the configuration.
     pub warnings: Vec<String>,
-    /// Where the rows start in the body, so that messages can say where in the body a fault is.
-    pub rows_start: usize,
 }
 
 /// Rows as found in a body, and the configuration found with them.
@@ -86,7 +93,7 @@ pub fn lower(settings: &Config, head: &Parts, body: Bytes) -> Result<Lowered, Fa
     };
     let info = CommitInfo { extra: config.tags, ..CommitInfo::default() };
     let request = IngestRequest { info, ..IngestRequest::single(part) };
-    Ok(Lowered { request, wait: config.wait, warnings: config.warnings, rows_start })
+    Ok(Lowered { request, asked: Asked { wait: config.wait, warnings: config.warnings }, rows_start })
 }
 
 fn policy(settings: &Config) -> Arc<Policy> {

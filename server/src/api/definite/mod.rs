@@ -6,18 +6,20 @@
 //! 3. Checks come in the contract's order: credentials, size, decoding, parsing, config, table, rows.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Extension, State as Shared};
 use axum::routing::{MethodRouter, post};
-use http::{HeaderValue, Request, Response};
+use http::{HeaderMap, HeaderValue, Request, Response};
 
-use crate::auth::Role;
+use crate::auth::{Principal, Role};
 use crate::telemetry::{self, X_REQUEST_ID};
 use crate::{State, body};
 
 mod lower;
+mod once;
 mod query;
 mod reply;
 mod table_name;
@@ -25,6 +27,7 @@ mod table_name;
 mod tests;
 mod wire;
 
+use once::Job;
 use query::retries::Retries;
 use reply::Fault;
 
@@ -54,22 +57,31 @@ async fn stream(Shared(state): Shared<Arc<State>>, request: Request<Body>) -> Re
 
 async fn answer(state: &Arc<State>, request: Request<Body>, request_id: &str) -> Result<Response<Body>, Fault> {
     let (head, body) = request.into_parts();
-    let principal = match state.auth.check(&head.headers, Role::Write).await {
+    let principal = match admit(state, &head.headers).await {
         Ok(principal) => principal,
-        Err(denied) => {
+        Err(fault) => {
             body::discard(&head.headers, body);
-            return Err(Fault::denied(denied));
+            return Err(fault);
         }
     };
     let held = body::read(&state.limits, &head.headers, body, state.config.stream).await.map_err(Fault::from_body)?;
     let text = held.bytes.clone();
-    let shared = Arc::clone(state);
+    let (shared, key) = (Arc::clone(state), once::key(&head.headers, &principal.id));
     let mut lowered = state
         .limits
         .compute(text.len(), move || lower::lower(&shared.config, &head, text))
         .await
         .ok_or_else(Fault::internal)??;
     lowered.request.info.author = Some(principal.id.clone());
-    let reply = state.ingest.ingest(&lowered.request).await.map_err(|error| Fault::from_ingest(&error, &lowered))?;
-    Ok(reply::success(state, &lowered, &reply, request_id))
+    Job { state: Arc::clone(state), principal, lowered, request_id: request_id.to_owned(), _held: held }.run(key?).await
+}
+
+/// Lets a request in: by its credentials, and if its sender may go on now.
+async fn admit(state: &State, headers: &HeaderMap) -> Result<Arc<Principal>, Fault> {
+    let principal = state.auth.check(headers, Role::Write).await.map_err(Fault::denied)?;
+    if state.stopping.load(Ordering::Relaxed) {
+        return Err(Fault::shutting_down());
+    }
+    state.rates.enter(&principal.id).map_err(Fault::rate_limited)?;
+    Ok(principal)
 }

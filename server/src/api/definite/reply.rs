@@ -2,24 +2,33 @@
 //!
 //! **Invariants**: a fault's status, code and text are declared together; lists are capped and say how much was cut.
 
+use std::time::Duration;
+
 use axum::body::Body;
 use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
-use http::{HeaderValue, Response, StatusCode};
+use http::{HeaderName, HeaderValue, Response, StatusCode};
 use siltstone_ingest::{ErrorCode, RowError, Warning};
-use siltstone_storage::TableId;
+use siltstone_storage::{SnapshotId, TableId};
 
-use super::lower::Lowered;
+use super::lower::{Asked, Lowered};
 use super::table_name;
 use crate::auth::Denied;
 use crate::body::BodyFault;
 use crate::error::Failure;
-use crate::ingest::{IngestError, IngestReply, KeyError};
+use crate::ingest::{IngestError, KeyError, PartReply};
 use crate::{State, ids, json};
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
 
 /// Row errors listed in an answer.
 const ERRORS_SHOWN: usize = 100;
+/// Warnings listed in an answer.
+const WARNINGS_SHOWN: usize = 100;
+
+const IDEMPOTENT_REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
+
+/// Seconds after which a server that is being stopped may be there again.
+const RETRY_RESTART_S: u32 = 10;
 
 /// A request that is refused.
 #[derive(Debug, PartialEq, Eq)]
@@ -59,6 +68,28 @@ impl Fault {
     /// 500: ours.
     pub fn internal() -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", Failure::internal().message)
+    }
+
+    /// 429: the sender is too fast.
+    pub fn rate_limited(wait: Duration) -> Self {
+        let seconds = u32::try_from(wait.as_millis().div_ceil(1000)).unwrap_or(u32::MAX).max(1);
+        let message = format!("this API key sends faster than it may; try again in {seconds} s");
+        let busy = Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", message);
+        Self { retry_after_s: Some(seconds), ..busy }
+    }
+
+    /// 503: no new requests are taken.
+    pub fn shutting_down() -> Self {
+        let fault = Self::new(StatusCode::SERVICE_UNAVAILABLE, "shutting_down", "the server is being stopped");
+        Self { retry_after_s: Some(RETRY_RESTART_S), ..fault }
+    }
+
+    /// 422: the key was used for another request.
+    pub fn idempotency_mismatch() -> Self {
+        Self::invalid(
+            "idempotency_mismatch",
+            "this Idempotency-Key was used for a request with another body or configuration",
+        )
     }
 
     /// 401 or 403.
@@ -120,6 +151,11 @@ impl Fault {
         }
     }
 
+    /// What storage says of anything but the rows.
+    pub fn from_storage(error: &siltstone_storage::Error) -> Self {
+        Self::from_failure(Failure::from(error))
+    }
+
     fn from_failure(failure: Failure) -> Self {
         let code = match failure.status {
             StatusCode::TOO_MANY_REQUESTS => "backpressure",
@@ -179,14 +215,45 @@ fn stream_id(state: &State, table: TableId) -> String {
     ids::short_id("st_", state.secret.code(&[b"stream", &table.0.to_le_bytes()]))
 }
 
-/// 200: what became of the rows.
-pub fn success(state: &State, lowered: &Lowered, reply: &IngestReply, request_id: &str) -> Response<Body> {
-    let Some(part) = reply.parts.first() else {
-        return Fault::internal().respond(request_id);
-    };
-    let Some((table, name)) = &part.table else {
-        return Fault::internal().respond(request_id);
-    };
+/// 200: what became of the rows. `replayed`: it was answered before.
+pub fn success(text: &SuccessText, snapshot: Option<SnapshotId>, replayed: bool) -> Response<Body> {
+    let [start, end] = &text.0;
+    let mut whole = start.clone();
+    if !end.is_empty() {
+        match snapshot {
+            Some(snapshot) => json::push_integer(&mut whole, snapshot.0),
+            None => whole.push_str("null"),
+        }
+        whole.push_str(end);
+    }
+    let mut response = respond(StatusCode::OK, whole);
+    if replayed {
+        response.headers_mut().insert(IDEMPOTENT_REPLAYED, HeaderValue::from_static("true"));
+    }
+    response
+}
+
+/// The text of a success, but for the id of the commit: up to where it stands, and from there on. The second part is empty if none is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SuccessText(pub [String; 2]);
+
+impl SuccessText {
+    /// Of what became of a request's one part; `None` if there is none.
+    pub fn new(state: &State, asked: &Asked, request_id: &str, parts: &[PartReply]) -> Option<Self> {
+        let part = parts.first()?;
+        let mut start = before_snapshot(state, part, request_id)?;
+        let end = after_snapshot(asked, part);
+        if asked.wait && part.accepted > 0 {
+            return Some(Self([start, end]));
+        }
+        start.push_str("null");
+        start.push_str(&end);
+        Some(Self([start, String::new()]))
+    }
+}
+
+fn before_snapshot(state: &State, part: &PartReply, request_id: &str) -> Option<String> {
+    let (table, name) = part.table.as_ref()?;
     let mut text = String::with_capacity(512);
     text.push_str(if part.accepted > 0 || part.rows == 0 { "{\"success\":true" } else { "{\"success\":false" });
     text.push_str(",\"request_id\":");
@@ -202,20 +269,20 @@ pub fn success(state: &State, lowered: &Lowered, reply: &IngestReply, request_id
     text.push_str(",\"rejected_rows\":");
     json::push_integer(&mut text, part.rows - part.accepted);
     text.push_str(",\"partitions\":[");
-    if reply.snapshot.is_some() {
+    if part.accepted > 0 {
         json::push_string(&mut text, &today());
     }
     text.push_str("],\"snapshot_id\":");
-    match reply.snapshot.filter(|_| lowered.wait) {
-        Some(snapshot) => json::push_integer(&mut text, snapshot.0),
-        None => text.push_str("null"),
-    }
-    text.push_str(",\"warnings\":");
-    json::push_strings(&mut text, &warnings(lowered, part));
+    Some(text)
+}
+
+fn after_snapshot(asked: &Asked, part: &PartReply) -> String {
+    let mut text = String::from(",\"warnings\":");
+    json::push_strings(&mut text, &warnings(asked, part));
     let (first, total) = if part.errors.is_empty() { (Vec::new(), 0) } else { part.errors.first(ERRORS_SHOWN) };
     push_errors(&mut text, &first, total);
     text.push('}');
-    respond(StatusCode::OK, text)
+    text
 }
 
 /// The UTC date of ingestion.
@@ -224,8 +291,8 @@ fn today() -> String {
         .map_or_else(String::new, |now| now.date_naive().to_string())
 }
 
-fn warnings(lowered: &Lowered, part: &crate::ingest::PartReply) -> Vec<String> {
-    let mut warnings = lowered.warnings.clone();
+fn warnings(asked: &Asked, part: &PartReply) -> Vec<String> {
+    let mut warnings = asked.warnings.clone();
     if part.rows == 0 {
         warnings.push("no rows in the request".to_owned());
     }
@@ -235,6 +302,11 @@ fn warnings(lowered: &Lowered, part: &crate::ingest::PartReply) -> Vec<String> {
         Warning::Rounded { column, values } => format!("column '{column}': {values} values rounded"),
         Warning::FieldIgnored { field } => format!("field '{field}' ignored: the table has no such column"),
     }));
+    if warnings.len() > WARNINGS_SHOWN {
+        let more = warnings.len() - WARNINGS_SHOWN;
+        warnings.truncate(WARNINGS_SHOWN);
+        warnings.push(format!("… (+{more} more)"));
+    }
     warnings
 }
 

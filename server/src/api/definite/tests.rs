@@ -60,7 +60,7 @@ fn every_body_form_gives_its_rows_and_table() {
     let one =
         lowered("/v2/stream", &[], r#"{"data": {"a":1}, "config": {"table":"b.t","wait":true}}"#).expect("form A");
     assert_eq!(rows(&one), (r#"{"a":1}"#, "t", Framing::Document));
-    assert!(one.wait && one.rows_start == 9);
+    assert!(one.asked.wait && one.rows_start == 9);
     let many = lowered("/v2/stream", &[], "\u{feff}{\"config\":{\"table\":\"b.t\"},\"data\":[{},{}]}").expect("form B");
     assert_eq!(rows(&many), ("[{},{}]", "t", Framing::Document));
     let bare = lowered("/v2/stream?table=b.u", &[], r#"[{"a":1}]"#).expect("form C");
@@ -69,7 +69,7 @@ fn every_body_form_gives_its_rows_and_table() {
     assert_eq!(rows(&row), (r#"{"data":1}"#, "v", Framing::Document));
     let lines = lowered("/v2/stream?table=b.w&wait=TRUE", &[NDJSON], "{\"a\":1}{\"a\":2}\n").expect("form E");
     assert_eq!(rows(&lines), ("{\"a\":1}{\"a\":2}\n", "w", Framing::Sequence));
-    assert!(lines.wait);
+    assert!(lines.asked.wait);
     let body = "{ \"config\" : {\"table\":\"b.x\",\"tags\":{\"q\":\"}\\\"\"}}}\n{\"a\":1}";
     let configured = lowered("/v2/stream", &[NDJSON], body).expect("form E with its own configuration");
     assert_eq!((rows(&configured).0.trim(), rows(&configured).1), ("{\"a\":1}", "x"));
@@ -83,10 +83,10 @@ fn sources_of_configuration_have_an_order() {
     // Proves envelope over query over headers, field by field, and query over the first line.
     let headers = [("x-definite-table", "b.header"), ("x-definite-wait", "1")];
     let both = lowered("/v2/stream?table=b.query", &headers, "[{}]").expect("bare");
-    assert_eq!((rows(&both).1, both.wait), ("query", true));
+    assert_eq!((rows(&both).1, both.asked.wait), ("query", true));
     let envelope = r#"{"data":[{}],"config":{"table":"b.body"}}"#;
     let all = lowered("/v2/stream?table=b.query&wait=0", &headers, envelope).expect("envelope");
-    assert_eq!((rows(&all).1, all.wait), ("body", false));
+    assert_eq!((rows(&all).1, all.asked.wait), ("body", false));
     let line = "{\"config\":{\"table\":\"b.line\"}}{}";
     assert_eq!(rows(&lowered("/v2/stream?table=b.query", &[NDJSON], line).expect("lines")).1, "query");
     let settings = Config { stream_default_table: Some("b.default".to_owned()), ..Config::default() };
@@ -111,7 +111,6 @@ fn faults_of_the_configuration_have_their_codes() {
         (r#"{"table":"b.t","mode":"merge","primary_key":[]}"#, "invalid_primary_key"),
         (r#"{"table":"b.t","mode":"merge","primary_key":[1]}"#, "invalid_primary_key"),
         (r#"{"table":"b.t","mode":"merge","primary_key":["a","b"]}"#, "composite_key_not_supported"),
-        (r#"{"table":"b.t","mode":"merge","primary_key":["a"]}"#, "not_supported"),
         (r#"{"table":"b.t","wait":"yes"}"#, "invalid_wait"),
         (r#"{"table":"b.t","tags":[]}"#, "invalid_tags"),
         ("[]", "invalid_config"),
@@ -142,8 +141,8 @@ fn odd_keys_are_warnings() {
     // Proves that unknown keys, and a key without merge, are told and not refused.
     let config = r#"{"data":[{}],"config":{"table":"b.t","colour":"red","primary_key":["a"],"tags":{"a":1}}}"#;
     let lowered = lowered("/v2/stream", &[], config).expect("valid");
-    assert_eq!(lowered.warnings.len(), 2);
-    assert!(lowered.warnings[0].contains("colour") && lowered.warnings[1].contains("primary_key"));
+    assert_eq!(lowered.asked.warnings.len(), 2);
+    assert!(lowered.asked.warnings[0].contains("colour") && lowered.asked.warnings[1].contains("primary_key"));
 }
 
 #[test]
