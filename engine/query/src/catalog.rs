@@ -14,6 +14,7 @@ use siltstone_storage::{Snapshot, TableName, folded_name, same_name};
 use crate::names::{INFORMATION_SCHEMA, Spelling};
 use crate::table_form::TableForm;
 use crate::table_provider::SnapshotTable;
+use crate::views::ViewPlans;
 use crate::{history, information_schema, system_tables};
 
 /// What a statement is planned against.
@@ -21,6 +22,8 @@ use crate::{history, information_schema, system_tables};
 pub(crate) struct Scope {
     pub(crate) snapshot: Snapshot,
     pub(crate) spelling: Spelling,
+    /// The views it names.
+    pub(crate) views: ViewPlans,
     /// Tables whose rows are not for SQL.
     pub(crate) hidden: Arc<[TableName]>,
 }
@@ -93,7 +96,8 @@ impl SchemaProvider for Tables {
         let schema = catalog.database(&self.database).and_then(|database| database.schema(&self.schema));
         let ids = schema.into_iter().flat_map(|schema| schema.tables());
         let tables = ids.filter_map(|id| catalog.table_by_id(id)).map(|table| &table.name.table);
-        tables.filter(|table| !self.is_hidden(table)).cloned().collect()
+        let views = schema.into_iter().flat_map(|schema| schema.views()).map(|view| &view.name.table);
+        tables.filter(|table| !self.is_hidden(table)).chain(views).cloned().collect()
     }
 
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
@@ -104,6 +108,10 @@ impl SchemaProvider for Tables {
         }
         let snapshot = &self.scope.snapshot;
         let spelling = &self.scope.spelling;
+        if let Some(view) = snapshot.catalog().view(&self.database, &self.schema, name) {
+            let planned = self.scope.views.table(&view.name, spelling)?;
+            return Ok(planned.map(|view| view as Arc<dyn TableProvider>));
+        }
         let Some(table) = snapshot.catalog().table(&self.database, &self.schema, name) else {
             return system_tables::table(&self.scope, &self.database, &self.schema, name);
         };
@@ -125,8 +133,10 @@ impl SchemaProvider for Tables {
 
     fn table_exist(&self, name: &str) -> bool {
         let (name, _) = TableForm::of_name(name);
-        let stored = || self.scope.snapshot.catalog().table(&self.database, &self.schema, name).is_some();
-        !self.is_hidden(name) && (stored() || system_tables::exists(&self.database, &self.schema, name))
+        let catalog = self.scope.snapshot.catalog();
+        let stored = || catalog.table(&self.database, &self.schema, name).is_some();
+        let view = || catalog.view(&self.database, &self.schema, name).is_some();
+        !self.is_hidden(name) && (stored() || view() || system_tables::exists(&self.database, &self.schema, name))
     }
 }
 

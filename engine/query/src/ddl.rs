@@ -1,4 +1,4 @@
-//! CREATE, DROP and ALTER as changes of one commit.
+//! CREATE, DROP and the like as changes of one commit. What ALTER TABLE does is `alter`'s business.
 //!
 //! **Invariants**
 //! 1. A statement is one commit: `CREATE TABLE AS` makes the table and its rows visible together, `CREATE OR REPLACE`
@@ -10,9 +10,8 @@ use std::sync::Arc;
 
 use datafusion::arrow::datatypes::Schema;
 use datafusion::sql::sqlparser::ast::{
-    AlterTable, AlterTableOperation, ColumnDef, ColumnOption, CreateTable, CreateTableOptions, Expr,
-    HiveDistributionStyle, IndexColumn, ObjectName, ObjectType, RenameTableNameKind, SchemaName, Statement,
-    TableConstraint,
+    ColumnDef, ColumnOption, CreateTable, CreateTableOptions, Expr, HiveDistributionStyle, IndexColumn, ObjectName,
+    ObjectType, SchemaName, Statement, TableConstraint,
 };
 use siltstone_storage::{
     Batch, Catalog, Change, ErrorKind, LogicalType, NewColumn, Snapshot, TableName, TableSchema, folded_name, same_name,
@@ -21,29 +20,70 @@ use siltstone_storage::{
 use crate::constant::constant;
 use crate::dml::{conflict, rows::RowTarget};
 use crate::error::Result;
+use crate::lake_syntax::LakeStatement;
 use crate::names::{Defaults, INFORMATION_SCHEMA, parts, stored_table, unknown_database, unknown_schema};
 use crate::session::Session;
-use crate::statement::{changed, changed_nothing, check_is_query};
+use crate::statement::{changed, changed_nothing, check_is_query, success};
 use crate::types::logical_type;
-use crate::{Output, QueryError};
+use crate::{Output, QueryError, comments, layout, views};
 
-/// Runs any DDL statement but CREATE TABLE.
-pub(crate) async fn run(session: &mut Session, statement: Statement) -> Result<Output> {
+/// A statement that changes names, as parsed.
+#[derive(Clone, Debug)]
+pub(crate) enum DdlStatement {
+    Plain(Box<Statement>),
+    Lake(LakeStatement),
+}
+
+/// Runs any DDL statement but CREATE TABLE, CREATE VIEW and the plain forms of ALTER TABLE.
+pub(crate) async fn run(session: &mut Session, statement: &DdlStatement) -> Result<Output> {
     let core = Arc::clone(&session.core);
     let _others_wait = core.ddl.lock().await;
     for _ in 0..session.attempts() {
         let snapshot = session.snapshot();
-        let changes = decide(session, snapshot.catalog(), &statement)?;
+        let changes = match statement {
+            DdlStatement::Plain(statement) => decide(session, snapshot.catalog(), statement)?,
+            DdlStatement::Lake(statement) => decide_lake(session, snapshot.catalog(), statement)?,
+        };
         if changes.is_empty() {
             return Ok(changed_nothing());
         }
         match session.apply(changes).await {
-            Ok(_) => return Ok(changed_nothing()),
+            Ok(_) => return Ok(result(statement)),
             Err(error) if error.kind() == ErrorKind::Conflict => {}
             Err(error) => return Err(error.into()),
         }
     }
     Err(conflict())
+}
+
+fn result(statement: &DdlStatement) -> Output {
+    match statement {
+        DdlStatement::Lake(LakeStatement::Comment { .. }) => success(),
+        _ => changed_nothing(),
+    }
+}
+
+fn decide_lake(session: &Session, catalog: &Catalog, statement: &LakeStatement) -> Result<Vec<Change>> {
+    let tolerated = |if_exists: &bool, changes: Result<Vec<Change>>| match changes {
+        Err(error) if *if_exists && is_missing(&error) => Ok(Vec::new()),
+        changes => changes,
+    };
+    match statement {
+        LakeStatement::Comment { on, name, text } => {
+            comments::decide(session, catalog, *on, &parts(name)?, text.as_deref())
+        }
+        LakeStatement::RenameView { name, to, if_exists } => {
+            tolerated(if_exists, views::rename(session, catalog, &parts(name)?, to))
+        }
+        LakeStatement::SetLayout { table, if_exists, part } => {
+            tolerated(if_exists, layout::decide(session, catalog, &parts(table)?, part))
+        }
+    }
+}
+
+/// What is not there is what the message says.
+pub(crate) fn is_missing(error: &QueryError) -> bool {
+    error.message.contains("does not exist")
 }
 
 /// The changes a statement asks for, given this catalog; none if there is nothing to do.
@@ -62,7 +102,6 @@ fn decide(session: &Session, catalog: &Catalog, statement: &Statement) -> Result
             }
             Ok(changes)
         }
-        Statement::AlterTable(alter) => alter_table(session, catalog, alter),
         other => Err(QueryError::not_implemented(format_args!("{other} is not supported"))),
     }
 }
@@ -105,7 +144,7 @@ fn exists(tolerated: bool, kind: &str, name: &str) -> Result<Vec<Change>> {
     Err(QueryError::catalog(format_args!("{kind} with name \"{name}\" already exists!")))
 }
 
-fn schema_parts(defaults: &Defaults, parts: &[&str]) -> Result<(String, String)> {
+pub(crate) fn schema_parts(defaults: &Defaults, parts: &[&str]) -> Result<(String, String)> {
     match parts {
         [schema] => Ok((defaults.database.clone(), (*schema).to_owned())),
         [database, schema] => Ok(((*database).to_owned(), (*schema).to_owned())),
@@ -123,13 +162,14 @@ fn drop_object(
 ) -> Result<Vec<Change>> {
     let dropped = match kind {
         ObjectType::Table => drop_table(session, catalog, name),
+        ObjectType::View => views::drop(session, catalog, &parts(name)?),
         ObjectType::Schema => drop_schema(session, catalog, &parts(name)?, cascade),
         ObjectType::Database => drop_database(session, catalog, &parts(name)?),
         other => return Err(QueryError::not_implemented(format_args!("DROP {other} is not supported yet"))),
     };
     match dropped {
-        // What is not there is what the message's prefix says; other refusals stand.
-        Err(error) if if_exists && error.message.contains("does not exist") => Ok(Vec::new()),
+        // Other refusals stand.
+        Err(error) if if_exists && is_missing(&error) => Ok(Vec::new()),
         changes => changes,
     }
 }
@@ -145,7 +185,7 @@ fn drop_schema(session: &Session, catalog: &Catalog, parts: &[&str], cascade: bo
     session.check_writable(&database)?;
     let found = catalog.database(&database).ok_or_else(|| unknown_database(&database))?;
     let schema = found.schema(&name).ok_or_else(|| unknown_schema(&name))?;
-    if !cascade && schema.tables().next().is_some() {
+    if !cascade && (schema.tables().next().is_some() || schema.views().next().is_some()) {
         return Err(QueryError::new_dependency(&name));
     }
     Ok(vec![Change::DropSchema { database, name, cascade }])
@@ -163,82 +203,6 @@ fn drop_database(session: &Session, catalog: &Catalog, parts: &[&str]) -> Result
         return Err(unknown_database(name));
     }
     Ok(vec![Change::DropDatabase { name: (*name).to_owned() }])
-}
-
-fn alter_table(session: &Session, catalog: &Catalog, alter: &AlterTable) -> Result<Vec<Change>> {
-    let table = match stored_table(catalog, &session.defaults, &alter.name) {
-        Ok(table) => table,
-        Err(error) if alter.if_exists && error.message.contains("does not exist") => return Ok(Vec::new()),
-        Err(error) => return Err(error),
-    };
-    session.check_writable(&table.name.database)?;
-    let mut schema = Arc::clone(table.schema());
-    let mut changes = Vec::new();
-    for operation in &alter.operations {
-        if let AlterTableOperation::RenameTable { table_name } = operation {
-            changes.push(Change::RenameTable { id: table.id, name: new_table_name(table_name)? });
-            continue;
-        }
-        if let Some(next) = altered(session, &schema, operation)? {
-            schema = Arc::new(next);
-            changes.push(Change::SetSchema { id: table.id, schema: Arc::clone(&schema) });
-        }
-    }
-    Ok(changes)
-}
-
-fn new_table_name(name: &RenameTableNameKind) -> Result<String> {
-    let (RenameTableNameKind::As(name) | RenameTableNameKind::To(name)) = name;
-    match parts(name)?[..] {
-        [name] => Ok(name.to_owned()),
-        _ => Err(QueryError::not_implemented("a table is renamed within its schema")),
-    }
-}
-
-/// The schema after one operation; `None` if it changes nothing.
-fn altered(session: &Session, schema: &TableSchema, operation: &AlterTableOperation) -> Result<Option<TableSchema>> {
-    Ok(match operation {
-        AlterTableOperation::AddColumn { if_not_exists, column_def, column_position: None, .. } => {
-            let column = new_column(session, column_def)?;
-            if is_key(column_def) {
-                return Err(QueryError::not_implemented("a PRIMARY KEY is declared when its table is created"));
-            }
-            if *if_not_exists && schema.column(&column.name).is_some() {
-                return Ok(None);
-            }
-            if !column.nullable && column.default.is_none() {
-                return Err(QueryError::not_implemented("a column added to a table needs a default to be NOT NULL"));
-            }
-            Some(schema.with_columns(vec![column])?)
-        }
-        AlterTableOperation::DropColumn { column_names, if_exists, .. } => {
-            let mut next: Option<TableSchema> = None;
-            for name in column_names {
-                let current = next.as_ref().unwrap_or(schema);
-                if current.column(&name.value).is_none() && *if_exists {
-                    continue;
-                }
-                if next.is_some() {
-                    return Err(QueryError::not_implemented("drop one column per operation"));
-                }
-                check_column(current, &name.value)?;
-                next = Some(current.without_column(&name.value)?);
-            }
-            next
-        }
-        AlterTableOperation::RenameColumn { old_column_name, new_column_name } => {
-            check_column(schema, &old_column_name.value)?;
-            Some(schema.with_renamed_column(&old_column_name.value, &new_column_name.value)?)
-        }
-        other => return Err(QueryError::not_implemented(format_args!("ALTER TABLE … {other} is not supported yet"))),
-    })
-}
-
-fn check_column(schema: &TableSchema, name: &str) -> Result<()> {
-    match schema.column(name) {
-        Some(_) => Ok(()),
-        None => Err(QueryError::binder(format_args!("Table does not have a column with name \"{name}\""))),
-    }
 }
 
 /// Runs a CREATE TABLE, with or without AS.
@@ -305,6 +269,12 @@ async fn create_changes(
             }
         }
     }
+    if snapshot.catalog().view(&name.database, &name.schema, &name.table).is_some() {
+        return Err(QueryError::catalog(format_args!(
+            "Existing object {} is of type View, trying to replace with type Table",
+            name.table
+        )));
+    }
     let id = session.core.engine.new_table_id();
     let Some(query) = &create.query else {
         let schema = Arc::new(new_schema(session, create)?);
@@ -326,7 +296,7 @@ async fn create_changes(
 }
 
 /// The full name of a table to be made; its database must exist.
-fn table_name(catalog: &Catalog, defaults: &Defaults, parts: &[&str]) -> Result<TableName> {
+pub(crate) fn table_name(catalog: &Catalog, defaults: &Defaults, parts: &[&str]) -> Result<TableName> {
     let (database, schema, table) = match parts {
         [table] => (defaults.database.as_str(), defaults.schema.as_str(), *table),
         [schema, table] => match catalog.database(&defaults.database).and_then(|database| database.schema(schema)) {
@@ -346,7 +316,7 @@ fn table_name(catalog: &Catalog, defaults: &Defaults, parts: &[&str]) -> Result<
 }
 
 /// Makes the schema of a table named in full. A shorter name may be a slip: `schema.t` could mean a database as well.
-fn missing_schema(catalog: &Catalog, name: &TableName, parts: &[&str]) -> Result<Vec<Change>> {
+pub(crate) fn missing_schema(catalog: &Catalog, name: &TableName, parts: &[&str]) -> Result<Vec<Change>> {
     let exists = catalog.database(&name.database).is_some_and(|database| database.schema(&name.schema).is_some());
     match parts {
         _ if exists => Ok(Vec::new()),
@@ -357,15 +327,11 @@ fn missing_schema(catalog: &Catalog, name: &TableName, parts: &[&str]) -> Result
 
 /// Columns for the result of a query; repeated names get a number, as in DuckDB.
 fn result_columns(schema: &Schema) -> Result<Vec<NewColumn>> {
+    let mut names: Vec<String> = Vec::with_capacity(schema.fields().len());
     let mut columns: Vec<NewColumn> = Vec::with_capacity(schema.fields().len());
     for field in schema.fields() {
-        let mut name = field.name().clone();
-        let mut repeat = 0;
-        while columns.iter().any(|other| same_name(&other.name, &name)) {
-            repeat += 1;
-            name = format!("{}_{repeat}", field.name());
-        }
-        columns.push(NewColumn::new(name, LogicalType::from_field(field)?));
+        names.push(views::unused(&names, field.name()));
+        columns.push(NewColumn::new(names[names.len() - 1].clone(), LogicalType::from_field(field)?));
     }
     Ok(columns)
 }
@@ -409,7 +375,7 @@ fn primary_key(create: &CreateTable) -> Result<Vec<String>> {
     Ok(keys.pop().unwrap_or_default())
 }
 
-fn is_key(definition: &ColumnDef) -> bool {
+pub(crate) fn is_key(definition: &ColumnDef) -> bool {
     definition.options.iter().any(|option| matches!(option.option, ColumnOption::PrimaryKey(_)))
 }
 
@@ -420,7 +386,7 @@ fn key_column(column: &IndexColumn) -> Result<String> {
     }
 }
 
-fn new_column(session: &Session, definition: &ColumnDef) -> Result<NewColumn> {
+pub(crate) fn new_column(session: &Session, definition: &ColumnDef) -> Result<NewColumn> {
     let mut column = NewColumn::new(definition.name.value.clone(), logical_type(&definition.data_type)?);
     for option in &definition.options {
         match &option.option {

@@ -8,15 +8,16 @@
 use std::any::TypeId;
 use std::collections::HashSet;
 
-use datafusion::sql::sqlparser::ast::{Insert, Query, Statement};
+use datafusion::sql::sqlparser::ast::{CreateView, Expr, Insert, Query, Statement};
 use datafusion::sql::sqlparser::dialect::{Dialect, DuckDbDialect};
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
-use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
+use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer};
 
 use crate::QueryError;
 use crate::by_name;
 use crate::error::{Result, from_parser};
+use crate::lake_syntax::{self, LakeStatement};
 use crate::merge_syntax::{self, Merge};
 
 /// Deepest nesting of parentheses, subqueries and the like. Generated SQL stays far below it; each level costs the parser
@@ -34,6 +35,10 @@ pub(crate) enum Parsed {
     Plain(Box<Statement>),
     /// An INSERT whose source's columns go by their names.
     InsertByName(Box<Insert>),
+    /// A CREATE VIEW, with the text of its query.
+    CreateView(Box<CreateView>, String),
+    /// What the parser crate has no form for.
+    Lake(Box<LakeStatement>),
     /// DuckDB's `MERGE`, of which it knows only a part.
     Merge(Box<Merge>),
 }
@@ -77,6 +82,11 @@ impl Dialect for LakeDialect {
         true
     }
 
+    /// `ALTER COLUMN … TYPE … USING …`.
+    fn supports_alter_column_type_using(&self) -> bool {
+        true
+    }
+
     as_duckdb!(
         supports_trailing_commas,
         supports_filter_during_aggregation,
@@ -117,7 +127,7 @@ pub(crate) fn parse(sql: &str) -> Result<Vec<Parsed>> {
     check_chains(&tokens)?;
     let by_name = by_name::take(&mut tokens);
     let parser = Parser::new(&dialect).with_recursion_limit(NESTING_MAX).with_tokens_with_locations(tokens);
-    let statements = statements(parser, &by_name).map_err(|error| from_parser(&error))?;
+    let statements = statements(parser, sql, &by_name).map_err(|error| from_parser(&error))?;
     if statements.is_empty() {
         return Err(QueryError::parser("there is no statement"));
     }
@@ -125,7 +135,7 @@ pub(crate) fn parse(sql: &str) -> Result<Vec<Parsed>> {
 }
 
 /// Everything up to the end, statements separated by at least one semicolon.
-fn statements(mut parser: Parser<'_>, by_name: &HashSet<usize>) -> Result<Vec<Parsed>, ParserError> {
+fn statements(mut parser: Parser<'_>, sql: &str, by_name: &HashSet<usize>) -> Result<Vec<Parsed>, ParserError> {
     let mut statements = Vec::new();
     loop {
         let mut separated = statements.is_empty();
@@ -140,15 +150,52 @@ fn statements(mut parser: Parser<'_>, by_name: &HashSet<usize>) -> Result<Vec<Pa
         }
         statements.push(if parser.parse_keyword(Keyword::MERGE) {
             Parsed::Merge(Box::new(merge_syntax::parse(&mut parser)?))
+        } else if let Some(statement) = lake_syntax::parse(&mut parser)? {
+            Parsed::Lake(Box::new(statement))
         } else {
+            let first = parser.index();
             match parser.parse_statement()? {
                 Statement::Insert(insert) if by_name.contains(&statements.len()) => {
                     Parsed::InsertByName(Box::new(insert))
+                }
+                Statement::CreateView(view) => {
+                    let text = view_text(&parser, sql, first);
+                    Parsed::CreateView(Box::new(view), text)
                 }
                 statement => Parsed::Plain(Box::new(statement)),
             }
         });
     }
+}
+
+/// The text of the query of the CREATE VIEW that begins at token `first` and has just been parsed: all behind its first `AS`
+/// outside parentheses.
+fn view_text(parser: &Parser<'_>, sql: &str, first: usize) -> String {
+    let mut depth = 0_usize;
+    let mut query = None;
+    for at in first..parser.index() {
+        let token = parser.token_at(at);
+        match &token.token {
+            Token::LParen => depth += 1,
+            Token::RParen => depth = depth.saturating_sub(1),
+            Token::Word(word) if depth == 0 && word.keyword == Keyword::AS => {
+                query = Some(token.span.end);
+                break;
+            }
+            _ => {}
+        }
+    }
+    let last = parser.token_at(parser.get_current_index()).span.end;
+    let start = query.map_or(0, |at| byte_offset(sql, at));
+    sql[start..byte_offset(sql, last).max(start)].trim().to_owned()
+}
+
+/// Where a place in the text is, in bytes. Lines and columns count from 1, columns in characters.
+fn byte_offset(sql: &str, at: Location) -> usize {
+    let lines = sql.match_indices('\n').map(|(end, _)| end + 1);
+    let line = [0].into_iter().chain(lines).nth((at.line as usize).saturating_sub(1)).unwrap_or(sql.len());
+    let column = sql[line..].char_indices().nth((at.column as usize).saturating_sub(1));
+    column.map_or(sql.len(), |(offset, _)| line + offset)
 }
 
 /// The parts of a name given as text, quoted or not.
@@ -158,6 +205,14 @@ fn statements(mut parser: Parser<'_>, by_name: &HashSet<usize>) -> Result<Vec<Pa
 pub(crate) fn parse_name(text: &str) -> Result<Vec<String>> {
     let name = whole(text, |parser| parser.parse_object_name(false))?;
     Ok(crate::names::parts(&name)?.into_iter().map(str::to_owned).collect())
+}
+
+/// An expression of our own writing.
+///
+/// # Errors
+/// `Parser Error`.
+pub(crate) fn parse_expression(sql: &str) -> Result<Expr> {
+    whole(sql, |parser| parser.parse_expr())
 }
 
 /// A query of our own writing.

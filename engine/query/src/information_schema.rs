@@ -8,7 +8,7 @@ use datafusion::arrow::array::{ArrayRef, Int32Builder, RecordBatch, StringViewBu
 use datafusion::arrow::datatypes::{DataType, Field, Schema};
 use datafusion::catalog::{MemTable, TableProvider};
 use datafusion::error::Result;
-use siltstone_storage::{Catalog, Column, LogicalType, Table, TableName};
+use siltstone_storage::{Catalog, Column, LogicalType, Table, TableName, View, quoted_if_needed};
 
 use crate::catalog::Scope;
 
@@ -25,7 +25,7 @@ pub(crate) fn table(scope: &Scope, name: &str) -> Result<Option<Arc<dyn TablePro
         "schemata" => schemata(catalog),
         "table_constraints" => table_constraints(catalog),
         "tables" => tables(catalog),
-        "views" => Rows::new(&["table_catalog", "table_schema", "table_name", "view_definition"], &[]),
+        "views" => views(catalog),
         _ => return Ok(None),
     };
     // The statement may spell a name its own way, as it may those of stored tables.
@@ -79,10 +79,52 @@ fn tables(catalog: &Catalog) -> Rows {
             Some("BASE TABLE"),
             Some("YES"),
             Some("NO"),
-            None,
+            table.comment.as_deref(),
+        ]);
+    }
+    for view in sorted_views(catalog) {
+        let name = &view.name;
+        rows.text([
+            Some(&name.database),
+            Some(&name.schema),
+            Some(&name.table),
+            Some("VIEW"),
+            Some("NO"),
+            Some("NO"),
+            view.comment.as_deref(),
         ]);
     }
     rows
+}
+
+fn views(catalog: &Catalog) -> Rows {
+    let mut rows = Rows::new(
+        &[
+            "table_catalog",
+            "table_schema",
+            "table_name",
+            "view_definition",
+            "check_option",
+            "is_updatable",
+            "is_insertable_into",
+        ],
+        &[],
+    );
+    for view in sorted_views(catalog) {
+        let TableName { database, schema, table } = &view.name;
+        let definition = view_sql(view);
+        let (none, no) = (Some("NONE"), Some("NO"));
+        rows.text([Some(database), Some(schema), Some(table), Some(definition.as_str()), none, no, no]);
+    }
+    rows
+}
+
+/// The statement that makes a view.
+pub(crate) fn view_sql(view: &View) -> String {
+    let name = quoted_if_needed(&view.name.table);
+    let columns: Vec<_> = view.columns.iter().map(|column| quoted_if_needed(&column.name)).collect();
+    let columns = if view.columns_named { format!(" ({})", columns.join(", ")) } else { String::new() };
+    format!("CREATE VIEW {name}{columns} AS {};", view.query)
 }
 
 fn table_constraints(catalog: &Catalog) -> Rows {
@@ -182,6 +224,14 @@ fn columns(catalog: &Catalog) -> Rows {
             column_row(&mut rows, table, position, column);
         }
     }
+    for view in sorted_views(catalog) {
+        for (position, column) in (1..).zip(&view.columns) {
+            let TableName { database, schema, table } = &view.name;
+            let (ty, comment) = (Some(column.type_name.as_str()), column.comment.as_deref());
+            rows.text([Some(database), Some(schema), Some(table), Some(&column.name), None, Some("YES"), ty, comment]);
+            rows.numbers([Some(position), None, None, None, None, None]);
+        }
+    }
     rows
 }
 
@@ -198,7 +248,7 @@ fn column_row(rows: &mut Rows, table: &Table, position: i32, column: &Column) {
         default.as_deref(),
         Some(nullable),
         Some(&data_type),
-        None,
+        table.column_comment(column.id),
     ]);
     let (precision, radix, scale) = numeric(&column.logical_type);
     rows.numbers([Some(position), None, precision, radix, scale, None]);
@@ -227,6 +277,10 @@ fn sorted(catalog: &Catalog) -> impl Iterator<Item = &Arc<Table>> {
         .flat_map(|database| database.schemas())
         .flat_map(|schema| schema.tables())
         .filter_map(|id| catalog.table_by_id(id))
+}
+
+fn sorted_views(catalog: &Catalog) -> impl Iterator<Item = &Arc<View>> {
+    catalog.databases().flat_map(|database| database.schemas()).flat_map(|schema| schema.views())
 }
 
 /// Text columns, then integer columns, filled row by row.

@@ -15,7 +15,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use datafusion::sql::sqlparser::ast::*;
-use siltstone_storage::{Catalog, LogicalType, Table, folded_name};
+use siltstone_storage::{Catalog, LogicalType, Table, View, folded_name};
 
 use crate::QueryError;
 use crate::error::Result;
@@ -68,6 +68,8 @@ pub(crate) fn parts(name: &ObjectName) -> Result<Vec<&str>> {
 pub(crate) enum Target<'a> {
     /// A stored table.
     Table(&'a Arc<Table>),
+    /// A stored view.
+    View(&'a Arc<View>),
     /// A table without rows of its own: one of `information_schema`, or what the engine says of itself.
     Computed { database: String, schema: String, table: String },
 }
@@ -96,6 +98,9 @@ pub(crate) fn find_table<'a>(catalog: &'a Catalog, defaults: &Defaults, parts: &
     if let Some(table) = catalog.table(database, schema, table) {
         return Ok(Target::Table(table));
     }
+    if let Some(view) = catalog.view(database, schema, table) {
+        return Ok(Target::View(view));
+    }
     match found.schema(schema) {
         Some(home) if system_tables::exists(database, home.name(), table) => Ok(Target::Computed {
             database: found.name().to_owned(),
@@ -111,8 +116,20 @@ pub(crate) fn find_table<'a>(catalog: &'a Catalog, defaults: &Defaults, parts: &
 /// # Errors
 /// `Catalog Error` if there is none, `Binder Error` for a table without rows of its own.
 pub(crate) fn stored_table<'a>(catalog: &'a Catalog, defaults: &Defaults, name: &ObjectName) -> Result<&'a Arc<Table>> {
-    match find_table(catalog, defaults, &parts(name)?)? {
+    stored_table_of(catalog, defaults, &parts(name)?)
+}
+
+/// [`stored_table`] of a name's parts.
+///
+/// # Errors
+/// As there.
+pub(crate) fn stored_table_of<'a>(catalog: &'a Catalog, defaults: &Defaults, parts: &[&str]) -> Result<&'a Arc<Table>> {
+    match find_table(catalog, defaults, parts)? {
         Target::Table(table) => Ok(table),
+        Target::View(view) => Err(QueryError::catalog(format_args!(
+            "Existing object {} is of type View, not of type Table",
+            view.name.table
+        ))),
         Target::Computed { schema, table, .. } => {
             Err(QueryError::binder(format_args!("{schema}.{table} cannot be changed")))
         }
@@ -183,6 +200,11 @@ impl Collector<'_> {
                     self.struct_fields(&column.logical_type);
                 }
                 self.aliases.push(table.name.table.clone());
+                Ok(())
+            }
+            Ok(Target::View(view)) => {
+                view.columns.iter().for_each(|column| self.spelling.define(&column.name));
+                self.aliases.push(view.name.table.clone());
                 Ok(())
             }
             Ok(Target::Computed { .. }) => Ok(()),
@@ -327,8 +349,15 @@ impl Rewriter<'_> {
             found => found?,
         };
         let (database, schema, table) = match &target {
+            Target::View(view) if form.is_some() => {
+                return Err(QueryError::binder(format_args!("only tables have versions: {}", view.name.table)));
+            }
             Target::Table(table) => {
                 let name = &table.name;
+                (name.database.as_str(), name.schema.as_str(), name.table.as_str())
+            }
+            Target::View(view) => {
+                let name = &view.name;
                 (name.database.as_str(), name.schema.as_str(), name.table.as_str())
             }
             Target::Computed { database, schema, table } => (database.as_str(), schema.as_str(), table.as_str()),

@@ -18,6 +18,7 @@ use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::execution::{
     FunctionRegistry, SendableRecordBatchStream, SessionState, SessionStateDefaults, TaskContext,
 };
+use datafusion::logical_expr::LogicalPlan;
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::optimizer::analyzer::resolve_grouping_function::ResolveGroupingFunction;
 use datafusion::optimizer::analyzer::type_coercion::TypeCoercion;
@@ -27,7 +28,9 @@ use datafusion::prelude::{SQLOptions, SessionConfig};
 use datafusion::sql::parser::Statement as PlannerStatement;
 use datafusion::sql::sqlparser::ast::Statement;
 use futures::StreamExt;
-use siltstone_storage::{Change, Commit, CommitInfo, Committed, Engine, RowCounts, Snapshot, TableName, folded_name};
+use siltstone_storage::{
+    Change, Commit, CommitInfo, Committed, Engine, RowCounts, Snapshot, SnapshotId, TableId, TableName, folded_name,
+};
 
 use crate::catalog::{Databases, Scope};
 use crate::conversions::{Conversions, Stage};
@@ -42,6 +45,7 @@ use crate::query_memory::{QueryMemory, SharedMemory};
 use crate::rules::PlanSubqueries;
 use crate::transaction::OpenTransaction;
 use crate::types::LakeTypes;
+use crate::views::{self, ViewPlans};
 use crate::watch::Watch;
 use crate::yielding::YieldingJoins;
 use crate::{Output, OutputKind, QueryError, QueryOptions, SessionSettings};
@@ -187,6 +191,14 @@ pub(crate) struct PlannedQuery {
     memory: Arc<QueryMemory>,
 }
 
+/// A query as DataFusion plans it.
+pub(crate) struct LogicalQuery {
+    pub(crate) plan: LogicalPlan,
+    pub(crate) names: OutputNames,
+    pub(crate) scope: Arc<Scope>,
+    state: SessionState,
+}
+
 impl PlannedQuery {
     /// Starts it.
     pub(crate) fn execute(self) -> Result<SendableRecordBatchStream> {
@@ -289,6 +301,28 @@ impl Session {
         }
     }
 
+    /// [`Self::apply`], provided that the table's rows are those of `since` until then.
+    ///
+    /// # Errors
+    /// As there; `Conflict` if they are not.
+    pub(crate) async fn apply_unless_changed(
+        &mut self,
+        changes: Vec<Change>,
+        (table, since): (TableId, SnapshotId),
+    ) -> siltstone_storage::Result<RowCounts> {
+        match &mut self.transaction {
+            Some(open) => {
+                open.require_unchanged(table);
+                self.apply(changes).await
+            }
+            None => {
+                let unchanged = vec![(table, since)];
+                let commit = Commit { info: self.commit_info(), unchanged, ..Commit::new(changes) };
+                Ok(self.commit(commit).await?.rows)
+            }
+        }
+    }
+
     /// The session's time zone.
     ///
     /// # Errors
@@ -335,8 +369,27 @@ impl Session {
     }
 
     /// Plans a SELECT or EXPLAIN on a snapshot.
-    pub(crate) async fn plan(&self, snapshot: Snapshot, mut statement: Statement) -> Result<PlannedQuery> {
+    pub(crate) async fn plan(&self, snapshot: Snapshot, statement: Statement) -> Result<PlannedQuery> {
+        let LogicalQuery { plan, names, scope, state } = self.logical(snapshot, statement, &self.defaults, &[]).await?;
+        let mut plan = state.create_physical_plan(&plan).await?;
+        if self.checking {
+            plan = Arc::new(EmptyExec::new(plan.schema()));
+        }
+        let schema = names.apply(&plan.schema(), &scope.spelling);
+        let task = TaskContext::from(&state).with_runtime(Arc::clone(&self.runtime));
+        Ok(PlannedQuery { plan, schema, zone: self.zone()?, task: Arc::new(task), memory: Arc::clone(&self.memory) })
+    }
+
+    /// The first half of it, for unqualified names that live in `defaults`, and `within` these views.
+    pub(crate) async fn logical(
+        &self,
+        snapshot: Snapshot,
+        mut statement: Statement,
+        defaults: &Defaults,
+        within: &[TableName],
+    ) -> Result<LogicalQuery> {
         crate::time_travel::lower(self, &snapshot, &mut statement).await?;
+        let views = views::plan_named(self, &snapshot, &statement, defaults, within).await?;
         let names = match &mut statement {
             Statement::Query(query) => OutputNames::prepare(query),
             Statement::Explain { statement: explained, .. } => {
@@ -349,25 +402,20 @@ impl Session {
             _ => OutputNames::default(),
         };
         crate::literals::make_explicit(&mut statement)?;
-        let spelling = resolve(&mut statement, snapshot.catalog(), &self.defaults)?;
-        let scope = Arc::new(Scope { snapshot, spelling, hidden: Arc::clone(&self.core.hidden) });
+        let spelling = resolve(&mut statement, snapshot.catalog(), defaults)?;
+        let scope = Arc::new(Scope { snapshot, spelling, views, hidden: Arc::clone(&self.core.hidden) });
         let state = self.state(&scope);
         let logical = state.statement_to_plan(PlannerStatement::Statement(Box::new(statement))).await?;
         let only_queries = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
         only_queries.verify_plan(&logical)?;
-        let mut plan = state.create_physical_plan(&logical).await?;
-        if self.checking {
-            plan = Arc::new(EmptyExec::new(plan.schema()));
-        }
-        let schema = names.apply(&plan.schema(), &scope.spelling);
-        let task = TaskContext::from(&state).with_runtime(Arc::clone(&self.runtime));
-        Ok(PlannedQuery { plan, schema, zone: self.zone()?, task: Arc::new(task), memory: Arc::clone(&self.memory) })
+        Ok(LogicalQuery { plan: logical, names, scope, state })
     }
 
     /// A planner state without any table, for constant expressions.
     pub(crate) fn constant_state(&self) -> SessionState {
         let snapshot = self.snapshot();
-        self.state(&Arc::new(Scope { snapshot, spelling: Spelling::default(), hidden: Arc::clone(&self.core.hidden) }))
+        let (spelling, views) = (Spelling::default(), ViewPlans::default());
+        self.state(&Arc::new(Scope { snapshot, spelling, views, hidden: Arc::clone(&self.core.hidden) }))
     }
 
     fn state(&self, scope: &Arc<Scope>) -> SessionState {

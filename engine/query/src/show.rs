@@ -1,23 +1,24 @@
 //! DESCRIBE and SHOW, in DuckDB's shapes.
 
 use datafusion::arrow::datatypes::{DataType, Field, Schema};
-use datafusion::sql::sqlparser::ast::{Ident, ObjectName, Statement};
+use datafusion::sql::sqlparser::ast::{Ident, ObjectName, SelectItem, Statement, WildcardAdditionalOptions};
 use siltstone_storage::{LogicalType, folded_name};
 
 use crate::error::Result;
 use crate::information_schema::Rows;
-use crate::names::{INFORMATION_SCHEMA, Target, find_table, parts};
+use crate::names::{Target, find_table, parts};
 use crate::session::Session;
 use crate::statement::{check_is_query, one_batch};
-use crate::{Output, QueryError};
+use crate::{Output, QueryError, syntax};
 
 const DESCRIPTION: [&str; 6] = ["column_name", "column_type", "null", "key", "default", "extra"];
 
 /// `DESCRIBE t`.
-pub(crate) fn describe_table(session: &Session, name: &ObjectName) -> Result<Output> {
+pub(crate) async fn describe_table(session: &Session, name: &ObjectName) -> Result<Output> {
     let snapshot = session.snapshot();
-    let Target::Table(table) = find_table(snapshot.catalog(), &session.defaults, &parts(name)?)? else {
-        return Err(QueryError::not_implemented(format_args!("DESCRIBE of {INFORMATION_SCHEMA} is not supported yet")));
+    let table = match find_table(snapshot.catalog(), &session.defaults, &parts(name)?)? {
+        Target::Table(table) => table,
+        Target::View(_) | Target::Computed { .. } => return describe_as_query(session, name).await,
     };
     let mut rows = Rows::new(&DESCRIPTION, &[]);
     let schema = table.schema();
@@ -29,6 +30,14 @@ pub(crate) fn describe_table(session: &Session, name: &ObjectName) -> Result<Out
         rows.text([Some(&column.name), Some(&ty), Some(null), key, default.as_deref(), None]);
     }
     Ok(one_batch(rows.finish()?))
+}
+
+/// What is not stored as a table has the columns of reading it.
+async fn describe_as_query(session: &Session, name: &ObjectName) -> Result<Output> {
+    let all = vec![SelectItem::Wildcard(WildcardAdditionalOptions::default())];
+    let from = vec![syntax::alone(syntax::table(name.clone(), None, None))];
+    let query = syntax::query(syntax::select(all, from, None));
+    describe_query(session, Statement::Query(Box::new(query))).await
 }
 
 /// `DESCRIBE SELECT …`: planned, not run.
@@ -50,7 +59,8 @@ fn description(schema: &Schema) -> Result<Rows> {
     Ok(rows)
 }
 
-fn type_name(field: &Field) -> Result<String> {
+/// DuckDB's name of a column's type.
+pub(crate) fn type_name(field: &Field) -> Result<String> {
     if matches!(field.data_type(), DataType::Interval(_)) {
         return Ok("INTERVAL".to_owned());
     }
@@ -64,7 +74,11 @@ pub(crate) fn tables(session: &Session) -> Result<Output> {
     let schema =
         catalog.database(&session.defaults.database).and_then(|database| database.schema(&session.defaults.schema));
     let ids = schema.into_iter().flat_map(|schema| schema.tables());
-    list("name", ids.filter_map(|id| catalog.table_by_id(id)).map(|table| table.name.table.as_str()))
+    let tables = ids.filter_map(|id| catalog.table_by_id(id)).map(|table| table.name.table.as_str());
+    let views = schema.into_iter().flat_map(|schema| schema.views()).map(|view| view.name.table.as_str());
+    let mut names: Vec<&str> = tables.chain(views).collect();
+    names.sort_unstable();
+    list("name", names)
 }
 
 /// `SHOW DATABASES`.

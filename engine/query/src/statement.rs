@@ -14,6 +14,7 @@ use datafusion::sql::sqlparser::ast::{
 use futures::StreamExt;
 use siltstone_storage::folded_name;
 
+use crate::ddl::DdlStatement;
 use crate::dialect::Parsed;
 use crate::dml::Dml;
 use crate::error::Result;
@@ -30,6 +31,8 @@ pub(crate) async fn run(session: &mut Session, statement: Parsed) -> Result<Outp
             let dml = Dml::Insert { insert, by_name: true, with: None };
             return crate::dml::run(session, &dml).await;
         }
+        Parsed::CreateView(create, text) => return crate::views::create(session, &create, text).await,
+        Parsed::Lake(statement) => return crate::ddl::run(session, &DdlStatement::Lake(*statement)).await,
     };
     match statement {
         Statement::Query(query) => match dml_of(*query)? {
@@ -52,7 +55,7 @@ pub(crate) async fn run(session: &mut Session, statement: Parsed) -> Result<Outp
             }
             select(session, statement).await
         }
-        Statement::ExplainTable { table_name, .. } => crate::show::describe_table(session, &table_name),
+        Statement::ExplainTable { table_name, .. } => crate::show::describe_table(session, &table_name).await,
         Statement::ShowTables { .. } => crate::show::tables(session),
         Statement::ShowDatabases { .. } => crate::show::databases(session),
         Statement::ShowSchemas { .. } => crate::show::schemas(session),
@@ -69,10 +72,10 @@ pub(crate) async fn run(session: &mut Session, statement: Parsed) -> Result<Outp
         Statement::Rollback { .. } => crate::transaction::roll_back(session, &statement),
         Statement::Call(function) => crate::transaction::call(session, function).await,
         Statement::CreateTable(create) => crate::ddl::create_table(session, create).await,
-        Statement::CreateSchema { .. }
-        | Statement::CreateDatabase { .. }
-        | Statement::Drop { .. }
-        | Statement::AlterTable(_) => crate::ddl::run(session, statement).await,
+        Statement::CreateSchema { .. } | Statement::CreateDatabase { .. } | Statement::Drop { .. } => {
+            crate::ddl::run(session, &DdlStatement::Plain(Box::new(statement))).await
+        }
+        Statement::AlterTable(alter) => crate::alter::run(session, &alter).await,
         other => Err(unsupported(&other, "")),
     }
 }

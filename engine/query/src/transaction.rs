@@ -7,7 +7,7 @@
 use datafusion::sql::sqlparser::ast::{
     Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Statement, TransactionAccessMode, TransactionMode,
 };
-use siltstone_storage::{Change, CommitInfo, Error, ErrorKind, RowCounts, Snapshot, Transaction, folded_name};
+use siltstone_storage::{Change, CommitInfo, Error, ErrorKind, RowCounts, Snapshot, TableId, Transaction, folded_name};
 
 use crate::error::Result;
 use crate::session::Session;
@@ -25,6 +25,11 @@ impl OpenTransaction {
     /// What its statements see.
     pub(crate) fn snapshot(&self) -> Snapshot {
         self.transaction.snapshot()
+    }
+
+    /// Nobody else may have changed the rows of a table when it commits.
+    pub(crate) fn require_unchanged(&mut self, table: TableId) {
+        self.transaction.require_unchanged(table);
     }
 
     /// Makes changes, off the async threads; gives itself back unless one of them fails.

@@ -12,8 +12,9 @@ use std::sync::Arc;
 
 use crate::commit::{Batch, Change, Merge};
 use crate::error::{Error, ErrorKind, Result};
-use crate::ids::{SnapshotId, TableId};
+use crate::ids::{ColumnId, SnapshotId, TableId};
 use crate::schema::{Column, TableSchema, check_name, folded_name};
+use crate::view::{Commented, Layout, View, check_comment};
 
 /// Full name of a table, as spelled.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -46,6 +47,12 @@ pub struct Table {
     pub id: TableId,
     /// Where it is found.
     pub name: TableName,
+    /// What is said of it.
+    pub comment: Option<String>,
+    /// How it would have its rows lie.
+    pub layout: Layout,
+    /// What is said of its columns.
+    column_comments: BTreeMap<ColumnId, String>,
     /// Every version of its columns with the commit that made it, oldest first; never empty.
     history: Vec<(SnapshotId, Arc<TableSchema>)>,
 }
@@ -53,7 +60,21 @@ pub struct Table {
 impl Table {
     pub(crate) fn from_parts(id: TableId, name: TableName, history: Vec<(SnapshotId, Arc<TableSchema>)>) -> Self {
         assert!(!history.is_empty(), "a table has at least one schema version");
-        Self { id, name, history }
+        Self { id, name, comment: None, layout: Layout::default(), column_comments: BTreeMap::new(), history }
+    }
+
+    /// What is said of a column.
+    pub fn column_comment(&self, id: ColumnId) -> Option<&str> {
+        self.column_comments.get(&id).map(String::as_str)
+    }
+
+    pub(crate) fn column_comments(&self) -> &BTreeMap<ColumnId, String> {
+        &self.column_comments
+    }
+
+    /// Puts back what was read from the manifest.
+    pub(crate) fn describe(&mut self, comment: Option<String>, columns: BTreeMap<ColumnId, String>, layout: Layout) {
+        (self.comment, self.column_comments, self.layout) = (comment, columns, layout);
     }
 
     /// The newest columns.
@@ -78,17 +99,40 @@ impl Table {
     }
 }
 
-/// A schema and the tables in it.
+/// A schema and what is in it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SchemaEntry {
     name: String,
+    comment: Option<String>,
     tables: BTreeMap<String, TableId>,
+    views: BTreeMap<String, Arc<View>>,
 }
 
 impl SchemaEntry {
     /// Spelling as given.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// What is said of it.
+    pub fn comment(&self) -> Option<&str> {
+        self.comment.as_deref()
+    }
+
+    /// Views, sorted by folded name.
+    pub fn views(&self) -> impl Iterator<Item = &Arc<View>> {
+        self.views.values()
+    }
+
+    /// The view of that name, whatever its case.
+    pub fn view(&self, name: &str) -> Option<&Arc<View>> {
+        self.views.get(&folded_name(name))
+    }
+
+    /// Whether a table or a view has that name.
+    fn has(&self, name: &str) -> bool {
+        let folded = folded_name(name);
+        self.tables.contains_key(&folded) || self.views.contains_key(&folded)
     }
 
     /// Tables by folded name.
@@ -155,6 +199,11 @@ impl Catalog {
         self.tables.get(id)
     }
 
+    /// The view of that name, whatever its case.
+    pub fn view(&self, database: &str, schema: &str, view: &str) -> Option<&Arc<View>> {
+        self.database(database)?.schema(schema)?.view(view)
+    }
+
     /// Checks and makes one change on behalf of a commit. Rows are not its business: an append is only checked.
     ///
     /// # Errors
@@ -169,6 +218,10 @@ impl Catalog {
             Change::DropTable { id } => self.drop_table(*id),
             Change::RenameTable { id, name } => self.rename_table(*id, name),
             Change::SetSchema { id, schema } => self.set_schema(*id, schema, snapshot),
+            Change::CreateView { view, replace } => self.create_view(view, *replace),
+            Change::DropView { name } => self.drop_view(name),
+            Change::Comment { on, text } => self.comment(on, text.as_deref()),
+            Change::SetLayout { id, layout } => self.set_layout(*id, layout),
             Change::Append(_) | Change::Merge(_) | Change::Delete(_) => self.check_rows(change),
         }
     }
@@ -177,8 +230,13 @@ impl Catalog {
         self.create_database(name)
     }
 
-    pub(crate) fn insert_schema(&mut self, database: &str, name: &str) -> Result<()> {
-        self.create_schema(database, name)
+    pub(crate) fn insert_schema(&mut self, database: &str, name: &str, comment: Option<&str>) -> Result<()> {
+        self.create_schema(database, name)?;
+        self.comment(&Commented::Schema { database: database.to_owned(), name: name.to_owned() }, comment)
+    }
+
+    pub(crate) fn insert_view(&mut self, view: View) -> Result<()> {
+        self.create_view(&Arc::new(view), false)
     }
 
     /// Puts back a table read from the manifest.
@@ -187,9 +245,10 @@ impl Catalog {
             return Err(Error::new(ErrorKind::Conflict, format!("table id used twice: id={}", table.id)));
         }
         let schema = self.schema_mut(&table.name.database, &table.name.schema)?;
-        if schema.tables.insert(folded_name(&table.name.table), table.id).is_some() {
+        if schema.has(&table.name.table) {
             return Err(taken("table", &table.name));
         }
+        schema.tables.insert(folded_name(&table.name.table), table.id);
         self.tables.insert(table.id, Arc::new(table));
         Ok(())
     }
@@ -219,16 +278,17 @@ impl Catalog {
         if entry.schemas.contains_key(&folded) {
             return Err(taken("schema", &name));
         }
-        entry.schemas.insert(folded, SchemaEntry { name: name.to_owned(), tables: BTreeMap::new() });
+        entry.schemas.insert(folded, SchemaEntry { name: name.to_owned(), ..SchemaEntry::default() });
         Ok(())
     }
 
     fn drop_schema(&mut self, database: &str, name: &str, cascade: bool) -> Result<()> {
         let schema = self.schema_mut(database, name)?;
-        if !cascade && !schema.tables.is_empty() {
+        let (tables, views) = (schema.tables.len(), schema.views.len());
+        if !cascade && tables + views > 0 {
             return Err(Error::new(
                 ErrorKind::Invalid,
-                format!("schema is not empty: schema={name}, tables={}", schema.tables.len()),
+                format!("schema is not empty: schema={name}, tables={tables}, views={views}"),
             ));
         }
         let tables: Vec<TableId> = schema.tables().collect();
@@ -250,15 +310,10 @@ impl Catalog {
     ) -> Result<()> {
         check_name(&name.table)?;
         let entry = self.schema_mut(&name.database, &name.schema)?;
-        if entry.tables.contains_key(&folded_name(&name.table)) {
+        if entry.has(&name.table) {
             return Err(taken("table", name));
         }
-        // Keep the spelling under which the database and the schema were created.
-        let spelled = TableName::new(name.database.clone(), entry.name.clone(), name.table.clone());
-        let spelled = TableName {
-            database: self.database(&name.database).map_or(spelled.database, |database| database.name.clone()),
-            ..spelled
-        };
+        let spelled = self.spelled(name);
         self.insert_table(Table::from_parts(id, spelled, vec![(snapshot, Arc::clone(schema))]))
     }
 
@@ -272,7 +327,7 @@ impl Catalog {
         check_name(name)?;
         let table = Arc::clone(self.tables.get(&id).ok_or_else(|| missing("table", &id))?);
         let schema = self.schema_mut(&table.name.database, &table.name.schema)?;
-        if schema.tables.get(&folded_name(name)).is_some_and(|other| *other != id) {
+        if schema.has(name) && schema.tables.get(&folded_name(name)) != Some(&id) {
             return Err(taken("table", &name));
         }
         schema.tables.remove(&folded_name(&table.name.table));
@@ -292,8 +347,73 @@ impl Catalog {
                 format!("schema changed meanwhile: table={}, version={current}", table.name),
             ));
         }
-        Arc::make_mut(table).history.push((snapshot, Arc::clone(schema)));
+        table.layout.check(schema)?;
+        let table = Arc::make_mut(table);
+        table.column_comments.retain(|id, _| schema.column_by_id(*id).is_some());
+        table.history.push((snapshot, Arc::clone(schema)));
         Ok(())
+    }
+
+    fn create_view(&mut self, view: &Arc<View>, replace: bool) -> Result<()> {
+        view.check()?;
+        let name = self.spelled(&view.name);
+        let schema = self.schema_mut(&name.database, &name.schema)?;
+        let folded = folded_name(&name.table);
+        if schema.tables.contains_key(&folded) || (!replace && schema.views.contains_key(&folded)) {
+            return Err(taken("view", &name));
+        }
+        schema.views.insert(folded, Arc::new(View { name, ..view.as_ref().clone() }));
+        Ok(())
+    }
+
+    fn drop_view(&mut self, name: &TableName) -> Result<()> {
+        let schema = self.schema_mut(&name.database, &name.schema)?;
+        match schema.views.remove(&folded_name(&name.table)) {
+            Some(_) => Ok(()),
+            None => Err(missing("view", name)),
+        }
+    }
+
+    fn comment(&mut self, on: &Commented, text: Option<&str>) -> Result<()> {
+        check_comment(text)?;
+        let text = text.map(str::to_owned);
+        match on {
+            Commented::Schema { database, name } => self.schema_mut(database, name)?.comment = text,
+            Commented::Table(id) => self.table_mut(*id)?.comment = text,
+            Commented::Column(id, column) => {
+                let table = self.table_mut(*id)?;
+                if table.schema().column_by_id(*column).is_none() {
+                    return Err(missing("column", column));
+                }
+                match text {
+                    Some(text) => table.column_comments.insert(*column, text),
+                    None => table.column_comments.remove(column),
+                };
+            }
+        }
+        Ok(())
+    }
+
+    fn set_layout(&mut self, id: TableId, layout: &Layout) -> Result<()> {
+        let table = self.table_mut(id)?;
+        layout.check(table.schema())?;
+        table.layout = layout.clone();
+        Ok(())
+    }
+
+    fn table_mut(&mut self, id: TableId) -> Result<&mut Table> {
+        self.tables.get_mut(&id).map(Arc::make_mut).ok_or_else(|| missing("table", &id))
+    }
+
+    /// The name with its database and schema spelled as these were created.
+    fn spelled(&self, name: &TableName) -> TableName {
+        let database = self.database(&name.database);
+        let schema = database.and_then(|database| database.schema(&name.schema));
+        TableName {
+            database: database.map_or_else(|| name.database.clone(), |database| database.name.clone()),
+            schema: schema.map_or_else(|| name.schema.clone(), |schema| schema.name.clone()),
+            table: name.table.clone(),
+        }
     }
 
     /// Whether a change of rows fits the table as it is named and typed now.

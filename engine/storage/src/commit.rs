@@ -11,6 +11,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{ColumnId, SnapshotId, TableId};
 use crate::row_set::RowSet;
 use crate::schema::TableSchema;
+use crate::view::{Commented, Layout, View};
 
 /// Rows of one table. A column that is absent has its default (else NULL) in every row.
 #[derive(Clone, Debug, PartialEq)]
@@ -99,6 +100,23 @@ pub enum Change {
     SetSchema {
         id: TableId,
         schema: Arc<TableSchema>,
+    },
+    /// If `replace`, takes the place of the view of its name.
+    CreateView {
+        view: Arc<View>,
+        replace: bool,
+    },
+    DropView {
+        name: TableName,
+    },
+    /// `None` takes a comment away.
+    Comment {
+        on: Commented,
+        text: Option<String>,
+    },
+    SetLayout {
+        id: TableId,
+        layout: Layout,
     },
     /// Rows for a table; every column given must exist there with that type when the commit is made. If the table declares a primary key,
     /// their keys must be new to it, else the commit is a `Conflict`, and [`crate::Error::rows`] names the rows.

@@ -17,6 +17,10 @@ use crate::frame::{ByteReader, PutBytes};
 use crate::ids::{ColumnId, TableId};
 use crate::logical_type::LogicalType;
 use crate::schema_codec::{decode_flag, decode_name, decode_schema, encode_name, encode_schema};
+use crate::view_codec::{
+    decode_commented, decode_layout, decode_optional_text, decode_view, encode_commented, encode_layout,
+    encode_optional_text, encode_view,
+};
 
 /// First byte of a change. The numbers are on disk.
 #[derive(Clone, Copy)]
@@ -31,10 +35,14 @@ enum Tag {
     RenameTable = 7,
     SetSchema = 8,
     Append = 9,
+    CreateView = 10,
+    DropView = 11,
+    Comment = 12,
+    SetLayout = 13,
 }
 
 impl Tag {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 13] = [
         Self::CreateDatabase,
         Self::DropDatabase,
         Self::CreateSchema,
@@ -44,6 +52,10 @@ impl Tag {
         Self::RenameTable,
         Self::SetSchema,
         Self::Append,
+        Self::CreateView,
+        Self::DropView,
+        Self::Comment,
+        Self::SetLayout,
     ];
 
     fn decode(reader: &mut ByteReader<'_>) -> Result<Self> {
@@ -58,8 +70,7 @@ impl Tag {
 pub(crate) fn encode(commit: &Commit) -> Result<Vec<u8>> {
     let mut out = Vec::with_capacity(512);
     for text in commit.info.texts() {
-        out.put_u8(u8::from(text.is_some()));
-        out.put_sized(text.unwrap_or_default().as_bytes());
+        encode_optional_text(text, &mut out);
     }
     let logged = || commit.changes.iter().filter(|change| !matches!(change, Change::Delete(_)));
     out.put_u32(logged().count() as u32);
@@ -114,6 +125,25 @@ fn encode_change(change: &Change, out: &mut Vec<u8>) -> Result<()> {
             out.put_u8(Tag::Append as u8);
             encode_batch(batch, out)?;
         }
+        Change::CreateView { view, replace } => {
+            out.put_u8(Tag::CreateView as u8);
+            encode_view(view, out);
+            out.put_u8(u8::from(*replace));
+        }
+        Change::DropView { name } => {
+            out.put_u8(Tag::DropView as u8);
+            encode_name(name, out);
+        }
+        Change::Comment { on, text } => {
+            out.put_u8(Tag::Comment as u8);
+            encode_commented(on, out);
+            encode_optional_text(text.as_deref(), out);
+        }
+        Change::SetLayout { id, layout } => {
+            out.put_u8(Tag::SetLayout as u8);
+            out.put_u64(id.0);
+            encode_layout(layout, out);
+        }
         Change::Delete(_) => {}
     }
     Ok(())
@@ -137,16 +167,11 @@ fn encode_batch(batch: &Batch, out: &mut Vec<u8>) -> Result<()> {
 /// `Corrupt` for anything that [`encode`] does not write.
 pub(crate) fn decode(file: &str, raw: &[u8]) -> Result<Commit> {
     let mut reader = ByteReader::new(file, 0, raw);
-    let [author, message, extra] = [decode_text(&mut reader)?, decode_text(&mut reader)?, decode_text(&mut reader)?];
+    let mut text = || decode_optional_text(&mut reader);
+    let [author, message, extra] = [text()?, text()?, text()?];
     let changes = (0..reader.count(1)?).map(|_| decode_change(&mut reader)).collect::<Result<Vec<_>>>()?;
     reader.finish()?;
     Ok(Commit { info: CommitInfo { author, message, extra }, ..Commit::new(changes) })
-}
-
-fn decode_text(reader: &mut ByteReader<'_>) -> Result<Option<String>> {
-    let there = decode_flag(reader)?;
-    let text = reader.text()?.to_owned();
-    Ok(there.then_some(text))
 }
 
 fn decode_change(reader: &mut ByteReader<'_>) -> Result<Change> {
@@ -170,6 +195,10 @@ fn decode_change(reader: &mut ByteReader<'_>) -> Result<Change> {
         Tag::RenameTable => Change::RenameTable { id: TableId(reader.u64()?), name: reader.text()?.to_owned() },
         Tag::SetSchema => Change::SetSchema { id: TableId(reader.u64()?), schema: Arc::new(decode_schema(reader)?) },
         Tag::Append => Change::Append(decode_batch(reader)?),
+        Tag::CreateView => Change::CreateView { view: Arc::new(decode_view(reader)?), replace: decode_flag(reader)? },
+        Tag::DropView => Change::DropView { name: decode_name(reader)? },
+        Tag::Comment => Change::Comment { on: decode_commented(reader)?, text: decode_optional_text(reader)? },
+        Tag::SetLayout => Change::SetLayout { id: TableId(reader.u64()?), layout: decode_layout(reader)? },
     })
 }
 

@@ -24,6 +24,7 @@ use crate::memtable::MemBatch;
 use crate::scan_unit::ScanUnit;
 use crate::schema::{NewColumn, TableSchema};
 use crate::state::State;
+use crate::view::Commented;
 
 pub(crate) const SNAPSHOT: ColumnId = ColumnId(1);
 pub(crate) const TIME: ColumnId = ColumnId(2);
@@ -121,7 +122,10 @@ pub(crate) fn summary(commit: &Commit, deleted: impl Iterator<Item = TableId>) -
             Change::Append(_) | Change::Merge(_) | Change::Delete(_) => continue,
             Change::CreateTable { id, .. } => ("create", *id),
             Change::DropTable { id } => ("drop", *id),
-            Change::RenameTable { id, .. } | Change::SetSchema { id, .. } => ("alter", *id),
+            Change::RenameTable { id, .. }
+            | Change::SetSchema { id, .. }
+            | Change::SetLayout { id, .. }
+            | Change::Comment { on: Commented::Table(id) | Commented::Column(id, _), .. } => ("alter", *id),
             _ => {
                 names = true;
                 continue;

@@ -284,6 +284,10 @@ fn print_change(change: &Change, page: &mut Page<'_>) {
         Change::SetSchema { id, schema } => {
             page.line(format_args!("table {id} gets schema {}, {} columns", schema.version(), schema.columns().len()));
         }
+        Change::CreateView { view, .. } => page.line(format_args!("create view {}: {:?}", view.name, view.query)),
+        Change::DropView { name } => page.line(format_args!("drop view {name}")),
+        Change::Comment { on, text } => page.line(format_args!("comment on {on:?}: {text:?}")),
+        Change::SetLayout { id, layout } => page.line(format_args!("table {id} gets {layout:?}")),
         Change::Append(batch) | Change::Merge(Merge { batch, .. }) => {
             let columns: Vec<String> = batch.columns().iter().map(|(id, _)| id.to_string()).collect();
             let (rows, table) = (batch.rows(), batch.table());

@@ -80,6 +80,8 @@ mod test_arrays;
 mod transaction;
 mod value;
 mod verify;
+mod view;
+mod view_codec;
 mod write;
 mod zone_map;
 
@@ -103,4 +105,5 @@ pub use snapshot::{Snapshot, TableSnapshot};
 pub use transaction::Transaction;
 pub use value::Value;
 pub use verify::{Verified, verify};
+pub use view::{COMMENT_BYTES_MAX, Commented, Layout, PartitionKey, SortKey, Transform, View, ViewColumn};
 pub use zone_map::ZoneMap;

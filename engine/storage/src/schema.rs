@@ -186,6 +186,44 @@ impl TableSchema {
         self.changed(columns, self.next_column)
     }
 
+    /// The next version, with a column that allows NULL or does not. That no stored row has one is for the caller to know.
+    ///
+    /// # Errors
+    /// `NotFound` if there is none of that name; `Invalid` for a column of the key.
+    pub fn with_nullable(&self, name: &str, nullable: bool) -> Result<Self> {
+        let altered = self.column(name).ok_or_else(|| unknown_column(name))?.id;
+        self.check_not_key(altered, name)?;
+        let mut columns = self.columns.clone();
+        for column in columns.iter_mut().filter(|column| column.id == altered) {
+            column.nullable = nullable;
+        }
+        self.changed(columns, self.next_column)
+    }
+
+    /// The next version, with a new column in the place of another one: it has an id, and so values, of its own.
+    ///
+    /// # Errors
+    /// `NotFound` if there is none of that name; `Invalid` for a column of the key, a bad or taken name, a type nested too deeply.
+    pub fn with_replaced_column(&self, name: &str, by: NewColumn) -> Result<Self> {
+        let replaced = self.column(name).ok_or_else(|| unknown_column(name))?.id;
+        self.check_not_key(replaced, name)?;
+        if self.column(&by.name).is_some_and(|other| other.id != replaced) {
+            return Err(repeated_column(&by.name));
+        }
+        let place = self.by_id[&replaced];
+        let mut next = Self::assemble(self.version, Vec::new(), Vec::new(), self.next_column).with_columns(vec![by])?;
+        let mut columns = self.columns.clone();
+        columns[place] = next.columns.remove(0);
+        self.changed(columns, next.next_column)
+    }
+
+    fn check_not_key(&self, id: ColumnId, name: &str) -> Result<()> {
+        if self.primary_key.contains(&id) {
+            return Err(Error::new(ErrorKind::Invalid, format!("a key column stays as it is: column={name}")));
+        }
+        Ok(())
+    }
+
     fn changed(&self, columns: Vec<Column>, next_column: ColumnId) -> Result<Self> {
         if columns.len() > Self::COLUMNS_MAX {
             return Err(Error::new(

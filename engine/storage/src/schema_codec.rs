@@ -2,6 +2,7 @@
 //!
 //! **Invariants**: decoding checks everything that building a schema checks; it never trusts a count.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::array_codec::{decode_type, decode_value, encode_type, encode_value};
@@ -10,6 +11,7 @@ use crate::error::Result;
 use crate::frame::{ByteReader, PutBytes};
 use crate::ids::{ColumnId, SchemaVersion, SnapshotId, TableId};
 use crate::schema::{Column, TableSchema};
+use crate::view_codec::{decode_layout, decode_optional_text, encode_layout, encode_optional_text};
 
 pub(crate) fn encode_name(name: &TableName, out: &mut Vec<u8>) {
     out.put_sized(name.database.as_bytes());
@@ -65,6 +67,13 @@ pub(crate) fn encode_table(table: &Table, out: &mut Vec<u8>) {
         out.put_u64(since.0);
         encode_schema(schema, out);
     }
+    encode_optional_text(table.comment.as_deref(), out);
+    out.put_u32(table.column_comments().len() as u32);
+    for (id, comment) in table.column_comments() {
+        out.put_u32(id.0);
+        out.put_sized(comment.as_bytes());
+    }
+    encode_layout(&table.layout, out);
 }
 
 pub(crate) fn decode_table(reader: &mut ByteReader<'_>) -> Result<Table> {
@@ -77,7 +86,15 @@ pub(crate) fn decode_table(reader: &mut ByteReader<'_>) -> Result<Table> {
     let history = (0..versions)
         .map(|_| Ok((SnapshotId(reader.u64()?), Arc::new(decode_schema(reader)?))))
         .collect::<Result<Vec<_>>>()?;
-    Ok(Table::from_parts(id, name, history))
+    let mut table = Table::from_parts(id, name, history);
+    let comment = decode_optional_text(reader)?;
+    let columns = (0..reader.count(8)?)
+        .map(|_| Ok((ColumnId(reader.u32()?), reader.text()?.to_owned())))
+        .collect::<Result<BTreeMap<_, _>>>()?;
+    let layout = decode_layout(reader)?;
+    layout.check(table.schema()).map_err(|error| reader.corrupt("a layout of the table's columns", error))?;
+    table.describe(comment, columns, layout);
+    Ok(table)
 }
 
 pub(crate) fn decode_flag(reader: &mut ByteReader<'_>) -> Result<bool> {

@@ -39,8 +39,8 @@ pub struct Transaction {
     keys: KeyTables,
     /// Changes of names and schemas, in order.
     names: Vec<Change>,
-    /// Tables merged into by another key than their primary one: nobody else may have changed them.
-    merged: BTreeSet<TableId>,
+    /// Tables merged into by another key than their primary one, or read whole: nobody else may have changed them.
+    unchanged: BTreeSet<TableId>,
     counts: RowCounts,
 }
 
@@ -54,7 +54,7 @@ impl Transaction {
             state,
             keys: KeyTables::new(key_secret),
             names: Vec::new(),
-            merged: BTreeSet::new(),
+            unchanged: BTreeSet::new(),
             counts: RowCounts::default(),
         }
     }
@@ -62,6 +62,11 @@ impl Transaction {
     /// What it sees: the snapshot it started from and its own changes so far. It has the id of the snapshot it started from.
     pub fn snapshot(&self) -> Snapshot {
         Snapshot::new(Arc::new(self.state.clone()))
+    }
+
+    /// Makes committing it a `Conflict` if another commit changed the rows of this table since it started.
+    pub fn require_unchanged(&mut self, table: TableId) {
+        self.unchanged.insert(table);
     }
 
     /// Makes a change, for its own eyes. One that fails changes nothing, and the transaction can go on.
@@ -119,7 +124,7 @@ impl Transaction {
     fn note_merge(&mut self, table: TableId, key: &[ColumnId]) {
         let primary = self.state.catalog.table_by_id(table).map(|table| table.schema().primary_key().to_vec());
         if primary.is_none_or(|primary| primary != key) {
-            self.merged.insert(table);
+            self.unchanged.insert(table);
         }
     }
 
@@ -132,7 +137,7 @@ impl Transaction {
         if changes.is_empty() {
             return Ok(Committed { snapshot: self.base, rows: self.counts });
         }
-        let unchanged = self.merged.iter().map(|table| (*table, self.base)).collect();
+        let unchanged = self.unchanged.iter().map(|table| (*table, self.base)).collect();
         let committed = self.engine.write(Commit { changes, info, unchanged })?;
         Ok(Committed { rows: self.counts, ..committed })
     }

@@ -28,7 +28,7 @@ mod insert;
 mod merge;
 mod on_conflict;
 pub(crate) mod rows;
-mod target;
+pub(crate) mod target;
 mod update;
 
 /// Times a statement is planned anew because something changed underneath.

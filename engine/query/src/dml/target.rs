@@ -124,7 +124,7 @@ impl<'a> Picked<'a> {
 }
 
 /// All rows of a table.
-pub(super) fn all_rows(table: &TableSnapshot) -> RowSet {
+pub(crate) fn all_rows(table: &TableSnapshot) -> RowSet {
     let mut set = RowSet::empty(table.table().id);
     for unit in table.units() {
         set.extend(unit.row_set(&BooleanArray::new(BooleanBuffer::new_set(unit.rows()), None)));

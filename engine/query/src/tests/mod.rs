@@ -1,5 +1,6 @@
 //! The crate against a real engine in a temporary folder: SQL in, rows and errors out.
 
+mod altering;
 mod changes;
 mod dml;
 mod dml_model;
@@ -14,6 +15,7 @@ mod settings;
 mod system_tables;
 mod time_travel;
 mod transactions;
+mod views;
 
 use std::sync::Arc;
 

@@ -5,6 +5,30 @@ use crate::catalog::TableName;
 use crate::ids::SchemaVersion;
 use crate::schema::{NewColumn, TableSchema};
 use crate::value::Value;
+use crate::view::{Commented, Layout, PartitionKey, SortKey, Transform, View, ViewColumn};
+
+fn view() -> View {
+    let column = ViewColumn { name: "n".into(), type_name: "BIGINT".into(), comment: Some("how many".into()) };
+    View {
+        name: TableName::new("a", "s", "v"),
+        query: "SELECT count(*) AS n FROM t".into(),
+        home_database: "a".into(),
+        home_schema: "s".into(),
+        columns_named: false,
+        columns: vec![column],
+        comment: None,
+    }
+}
+
+fn layout() -> Layout {
+    use Transform::*;
+    let partitions = [Identity, Year, Month, Day, Hour, Bucket(16)];
+    let key = |transform| PartitionKey { column: ColumnId(1), transform };
+    Layout {
+        partitioned_by: partitions.map(key).to_vec(),
+        sorted_by: vec![SortKey { column: ColumnId(2), descending: true, nulls_first: false }],
+    }
+}
 
 fn every_change() -> Commit {
     let column = NewColumn { default: Some(Value::Float(-0.5)), ..NewColumn::new("x", LogicalType::Double) };
@@ -24,6 +48,12 @@ fn every_change() -> Commit {
         Change::RenameTable { id: TableId(3), name: "u".into() },
         Change::SetSchema { id: TableId(3), schema: Arc::new(schema) },
         Change::Append(Batch::new(TableId(3), 2, columns).unwrap()),
+        Change::CreateView { view: Arc::new(view()), replace: true },
+        Change::DropView { name: TableName::new("a", "s", "v") },
+        Change::Comment { on: Commented::Table(TableId(3)), text: Some("rows".into()) },
+        Change::Comment { on: Commented::Column(TableId(3), ColumnId(2)), text: None },
+        Change::Comment { on: Commented::Schema { database: "a".into(), name: "s".into() }, text: Some(String::new()) },
+        Change::SetLayout { id: TableId(3), layout: layout() },
     ])
 }
 

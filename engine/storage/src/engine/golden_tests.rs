@@ -1,6 +1,6 @@
-//! A whole data directory as version 2 wrote it: manifest, a segment, and a log with commits after the checkpoint.
+//! A whole data directory as version 3 wrote it: manifest, a segment, and a log with commits after the checkpoint.
 //!
-//! `tests/golden/database/v2/` is written once, by `cargo test -p siltstone-storage --lib -- --ignored make_golden_database`, and never again
+//! `tests/golden/database/v3/` is written once, by `cargo test -p siltstone-storage --lib -- --ignored make_golden_database`, and never again
 //! once the versions are released.
 
 use std::fs;
@@ -12,7 +12,7 @@ use crate::ids::SnapshotId;
 use crate::io::OsDisk;
 
 fn golden() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/database/v2")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/database/v3")
 }
 
 fn options() -> Options {
@@ -60,9 +60,9 @@ fn make_golden_database() {
     engine.close().unwrap();
 }
 
-/// Directories written by version 2 are read, row for row.
+/// Directories written by version 3 are read, row for row.
 #[test]
-fn version_2_opens() {
+fn version_3_opens() {
     let folder = copy();
     let verified = crate::verify::verify(&OsDisk::open(folder.path()).unwrap()).unwrap();
     assert_eq!((verified.tables, verified.segments, verified.segment_rows, verified.log_commits), (1, 2, 152, 2));

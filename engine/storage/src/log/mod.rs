@@ -47,7 +47,7 @@ pub(crate) const FOLDER: &str = "log";
 const RECORDS_OFFSET: u64 = 4096;
 
 /// Magic and version of a log file.
-const FILE_HEADER: FileHeader = FileHeader { magic: *b"\x89slLOG\r\n", version: 2 };
+const FILE_HEADER: FileHeader = FileHeader { magic: *b"\x89slLOG\r\n", version: 3 };
 
 /// First bytes of a log file.
 pub(crate) const MAGIC: [u8; 8] = FILE_HEADER.magic;

@@ -8,8 +8,9 @@ use crate::error::Result;
 use crate::frame::{ByteReader, FILE_HEADER_BYTES, FileHeader, PutBytes};
 use crate::ids::{SegmentId, SnapshotId, TableId};
 use crate::schema_codec::{decode_flag, decode_table, encode_table};
+use crate::view_codec::{decode_optional_text, decode_view, encode_optional_text, encode_view};
 
-pub(super) const HEADER: FileHeader = FileHeader { magic: *b"\x89SILTMAN", version: 2 };
+pub(super) const HEADER: FileHeader = FileHeader { magic: *b"\x89SILTMAN", version: 3 };
 
 /// First bytes of a manifest.
 pub(crate) const MAGIC: [u8; 8] = HEADER.magic;
@@ -88,6 +89,8 @@ fn decode_body(mut reader: ByteReader<'_>) -> Result<Manifest> {
     })
 }
 
+/// Fewest bytes of a view: the lengths of six texts, two flags, the number of columns.
+const VIEW_BYTES_MIN: usize = 30;
 /// Fewest bytes of a segment's entry: five numbers, two flags.
 const SEGMENT_BYTES_MIN: usize = 38;
 
@@ -138,12 +141,16 @@ fn encode_catalog(catalog: &Catalog, out: &mut Vec<u8>) {
         out.put_u32(database.schemas().count() as u32);
         for schema in database.schemas() {
             out.put_sized(schema.name().as_bytes());
+            encode_optional_text(schema.comment(), out);
         }
     }
     out.put_u32(catalog.tables().count() as u32);
     for table in catalog.tables() {
         encode_table(table, out);
     }
+    let views = || catalog.databases().flat_map(|database| database.schemas()).flat_map(|schema| schema.views());
+    out.put_u32(views().count() as u32);
+    views().for_each(|view| encode_view(view, out));
 }
 
 fn decode_catalog(reader: &mut ByteReader<'_>) -> Result<Catalog> {
@@ -151,14 +158,20 @@ fn decode_catalog(reader: &mut ByteReader<'_>) -> Result<Catalog> {
     for _ in 0..reader.count(8)? {
         let database = reader.text()?;
         catalog.insert_database(database).map_err(|error| reader.corrupt("a new database", error))?;
-        for _ in 0..reader.count(4)? {
+        for _ in 0..reader.count(5)? {
             let schema = reader.text()?;
-            catalog.insert_schema(database, schema).map_err(|error| reader.corrupt("a new schema", error))?;
+            let comment = decode_optional_text(reader)?;
+            let inserted = catalog.insert_schema(database, schema, comment.as_deref());
+            inserted.map_err(|error| reader.corrupt("a new schema", error))?;
         }
     }
     for _ in 0..reader.count(24)? {
         let table = decode_table(reader)?;
         catalog.insert_table(table).map_err(|error| reader.corrupt("a new table", error))?;
+    }
+    for _ in 0..reader.count(VIEW_BYTES_MIN)? {
+        let view = decode_view(reader)?;
+        catalog.insert_view(view).map_err(|error| reader.corrupt("a new view", error))?;
     }
     Ok(catalog)
 }

@@ -4,10 +4,12 @@ use super::*;
 use crate::catalog::TableName;
 use crate::commit::Change;
 use crate::error::ErrorKind;
+use crate::ids::ColumnId;
 use crate::io::sim::SimDisk;
 use crate::logical_type::LogicalType;
 use crate::schema::{NewColumn, TableSchema};
 use crate::value::Value;
+use crate::view::{Commented, Layout, PartitionKey, SortKey, Transform, View, ViewColumn};
 
 fn manifest() -> Manifest {
     let mut catalog = Catalog::default();
@@ -19,7 +21,28 @@ fn manifest() -> Manifest {
         Change::CreateSchema { database: "lake".into(), name: "main".into() },
         Change::CreateTable { id: TableId(4), name, schema: Arc::new(schema) },
     ];
-    for (at, change) in changes.iter().enumerate() {
+    let column = ViewColumn { name: "id".into(), type_name: "BIGINT".into(), comment: None };
+    let view = View {
+        name: TableName::new("lake", "MAIN", "recent"),
+        query: "FROM events".into(),
+        home_database: "LAKE".into(),
+        home_schema: "main".into(),
+        columns_named: true,
+        columns: vec![column],
+        comment: Some("the last of them".into()),
+    };
+    let key = PartitionKey { column: ColumnId(1), transform: Transform::Bucket(8) };
+    let sort = SortKey { column: ColumnId(2), descending: true, nulls_first: true };
+    let layout = Layout { partitioned_by: vec![key], sorted_by: vec![sort] };
+    let schema = Commented::Schema { database: "lake".into(), name: "main".into() };
+    let described = [
+        Change::CreateView { view: Arc::new(view), replace: false },
+        Change::Comment { on: Commented::Table(TableId(4)), text: Some("what happened".into()) },
+        Change::Comment { on: Commented::Column(TableId(4), ColumnId(2)), text: Some("free text".into()) },
+        Change::Comment { on: schema, text: Some("the first".into()) },
+        Change::SetLayout { id: TableId(4), layout },
+    ];
+    for (at, change) in changes.iter().chain(&described).enumerate() {
         catalog.apply(change, SnapshotId(at as u64 + 1)).unwrap();
     }
     Manifest {
