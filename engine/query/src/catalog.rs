@@ -15,7 +15,7 @@ use crate::names::{INFORMATION_SCHEMA, Spelling};
 use crate::table_form::TableForm;
 use crate::table_provider::SnapshotTable;
 use crate::views::ViewPlans;
-use crate::{history, information_schema, system_tables};
+use crate::{duckdb_catalog, history, information_schema, system_tables};
 
 /// What a statement is planned against.
 #[derive(Debug)]
@@ -26,6 +26,8 @@ pub(crate) struct Scope {
     pub(crate) views: ViewPlans,
     /// Tables whose rows are not for SQL.
     pub(crate) hidden: Arc<[TableName]>,
+    /// Databases that are only read.
+    pub(crate) read_only: Arc<[String]>,
 }
 
 /// All databases of the snapshot.
@@ -157,13 +159,17 @@ impl SchemaProvider for Information {
     }
 
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
-        match history::table(&self.scope, name) {
+        if let Some(table) = history::table(&self.scope, name) {
+            return Ok(Some(table));
+        }
+        match duckdb_catalog::table(&self.scope, name)? {
             Some(table) => Ok(Some(table)),
             None => information_schema::table(&self.scope, name),
         }
     }
 
     fn table_exist(&self, name: &str) -> bool {
-        information_schema::TABLES.contains(&name) || history::TABLES.contains(&name)
+        let ours = [&information_schema::TABLES[..], &history::TABLES, &duckdb_catalog::TABLES];
+        ours.iter().any(|tables| tables.contains(&name))
     }
 }

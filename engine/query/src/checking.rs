@@ -89,8 +89,10 @@ enum Scrutiny {
 }
 
 fn scrutiny(parsed: &Parsed) -> Scrutiny {
-    let Parsed::Plain(statement) = parsed else {
-        return Scrutiny::Bound;
+    let statement = match parsed {
+        Parsed::Plain(statement) => statement,
+        Parsed::CreateView(..) | Parsed::Lake(_) => return Scrutiny::BoundAsTheLast,
+        Parsed::InsertByName(_) | Parsed::Merge(_) => return Scrutiny::Bound,
     };
     match statement.as_ref() {
         Statement::Query(_)
@@ -105,7 +107,6 @@ fn scrutiny(parsed: &Parsed) -> Scrutiny {
         | Statement::Set(_)
         | Statement::Use(_) => Scrutiny::Bound,
         Statement::CreateTable(_)
-        | Statement::CreateView(_)
         | Statement::CreateSchema { .. }
         | Statement::CreateDatabase { .. }
         | Statement::Drop { .. }

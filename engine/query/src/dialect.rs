@@ -15,10 +15,10 @@ use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer};
 
 use crate::QueryError;
-use crate::by_name;
 use crate::error::{Result, from_parser};
 use crate::lake_syntax::{self, LakeStatement};
 use crate::merge_syntax::{self, Merge};
+use crate::{by_name, from_first};
 
 /// Deepest nesting of parentheses, subqueries and the like. Generated SQL stays far below it; each level costs the parser
 /// and the planner some kilobytes of stack.
@@ -121,11 +121,10 @@ pub(crate) fn parse(sql: &str) -> Result<Vec<Parsed>> {
         return Err(QueryError::parser(format_args!("statement longer than {SQL_BYTES_MAX} bytes")));
     }
     let dialect = LakeDialect { duckdb: DuckDbDialect {} };
-    let mut tokens = Tokenizer::new(&dialect, sql)
-        .tokenize_with_location()
-        .map_err(|error| from_parser(&ParserError::TokenizerError(error.to_string())))?;
+    let mut tokens = tokens(&dialect, sql)?;
     check_chains(&tokens)?;
     let by_name = by_name::take(&mut tokens);
+    let tokens = from_first::completed(tokens);
     let parser = Parser::new(&dialect).with_recursion_limit(NESTING_MAX).with_tokens_with_locations(tokens);
     let statements = statements(parser, sql, &by_name).map_err(|error| from_parser(&error))?;
     if statements.is_empty() {
@@ -225,12 +224,19 @@ pub(crate) fn parse_query(sql: &str) -> Result<Box<Query>> {
 
 fn whole<T>(text: &str, parse: impl FnOnce(&mut Parser<'_>) -> Result<T, ParserError>) -> Result<T> {
     let dialect = LakeDialect { duckdb: DuckDbDialect {} };
-    let parsed = Parser::new(&dialect).with_recursion_limit(NESTING_MAX).try_with_sql(text).and_then(|mut parser| {
-        let parsed = parse(&mut parser)?;
+    let tokens = from_first::completed(tokens(&dialect, text)?);
+    let mut parser = Parser::new(&dialect).with_recursion_limit(NESTING_MAX).with_tokens_with_locations(tokens);
+    let parsed = parse(&mut parser).and_then(|parsed| {
         parser.expect_token(&Token::EOF)?;
         Ok(parsed)
     });
     parsed.map_err(|error| from_parser(&error))
+}
+
+fn tokens(dialect: &LakeDialect, sql: &str) -> Result<Vec<TokenWithSpan>> {
+    Tokenizer::new(dialect, sql)
+        .tokenize_with_location()
+        .map_err(|error| from_parser(&ParserError::TokenizerError(error.to_string())))
 }
 
 /// Refuses chains of operators that would make a deep tree.

@@ -255,7 +255,7 @@ fn column_row(rows: &mut Rows, table: &Table, position: i32, column: &Column) {
 }
 
 /// Precision, its radix, and scale, as DuckDB reports them.
-fn numeric(ty: &LogicalType) -> (Option<i32>, Option<i32>, Option<i32>) {
+pub(crate) fn numeric(ty: &LogicalType) -> (Option<i32>, Option<i32>, Option<i32>) {
     use LogicalType as L;
     let bits = match ty {
         L::Decimal { precision, scale } => return (Some((*precision).into()), Some(10), Some((*scale).into())),

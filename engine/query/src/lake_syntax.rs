@@ -2,16 +2,20 @@
 //!
 //! **Invariants**: what begins as one of these is parsed wholly or refused; no part of it is ignored.
 
-use datafusion::sql::sqlparser::ast::{Expr, Ident, ObjectName, OrderByExpr, Value};
+use datafusion::sql::sqlparser::ast::{Expr, Ident, ObjectName, OrderByExpr, Query, Value};
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::Token;
+
+use crate::syntax;
 
 type Result<T> = std::result::Result<T, ParserError>;
 
 /// A statement of this module.
 #[derive(Clone, Debug)]
 pub(crate) enum LakeStatement {
+    /// `SUMMARIZE t` or `SUMMARIZE query`.
+    Summarize(Box<Query>),
     /// `COMMENT ON kind name IS text`.
     Comment { on: CommentKind, name: ObjectName, text: Option<String> },
     /// `ALTER VIEW [IF EXISTS] name RENAME TO to`.
@@ -41,6 +45,9 @@ pub(crate) fn parse(parser: &mut Parser<'_>) -> Result<Option<LakeStatement>> {
     if parser.parse_keyword(Keyword::COMMENT) {
         return comment(parser).map(Some);
     }
+    if takes_word(parser, "SUMMARIZE") {
+        return summarized(parser).map(|query| Some(LakeStatement::Summarize(query)));
+    }
     if let Some((name, if_exists)) = parser.maybe_parse(renamed_view)? {
         return Ok(Some(LakeStatement::RenameView { name, to: parser.parse_identifier()?, if_exists }));
     }
@@ -48,6 +55,25 @@ pub(crate) fn parse(parser: &mut Parser<'_>) -> Result<Option<LakeStatement>> {
         return layout(parser, table, if_exists, set).map(Some);
     }
     Ok(None)
+}
+
+/// Takes a word that is no keyword of the parser crate's.
+fn takes_word(parser: &mut Parser<'_>, expected: &str) -> bool {
+    let is_it = matches!(&parser.peek_token_ref().token,
+        Token::Word(word) if word.quote_style.is_none() && word.value.eq_ignore_ascii_case(expected));
+    if is_it {
+        parser.advance_token();
+    }
+    is_it
+}
+
+fn summarized(parser: &mut Parser<'_>) -> Result<Box<Query>> {
+    let begins = [Keyword::SELECT, Keyword::WITH, Keyword::VALUES].iter().any(|word| parser.peek_keyword(*word));
+    if begins || parser.peek_token_ref().token == Token::LParen {
+        return parser.parse_query();
+    }
+    let table = syntax::table(parser.parse_object_name(false)?, None, None);
+    Ok(Box::new(syntax::query(syntax::select(vec![syntax::star()], vec![syntax::alone(table)], None))))
 }
 
 fn comment(parser: &mut Parser<'_>) -> Result<LakeStatement> {

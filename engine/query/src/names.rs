@@ -74,6 +74,17 @@ pub(crate) enum Target<'a> {
     Computed { database: String, schema: String, table: String },
 }
 
+impl Target<'_> {
+    /// Database, schema and table.
+    pub(crate) fn full_name(&self) -> [&str; 3] {
+        match self {
+            Self::Table(table) => [&table.name.database, &table.name.schema, &table.name.table],
+            Self::View(view) => [&view.name.database, &view.name.schema, &view.name.table],
+            Self::Computed { database, schema, table } => [database, schema, table],
+        }
+    }
+}
+
 /// Finds the table of a name: `t`, `schema.t`, `database.t` (its default schema) or `database.schema.t`.
 ///
 /// # Errors
@@ -148,11 +159,16 @@ pub(crate) fn unknown_table(name: &str) -> QueryError {
     QueryError::catalog(format_args!("Table with name {name} does not exist!"))
 }
 
-/// Gives every name of `node` its one spelling and every table its full name.
+/// Gives every name of `node` its one spelling and every table its full name; `of_views` are columns of the views in it.
 ///
 /// # Errors
 /// `Catalog Error` for a table that does not exist, `Binder Error` for a bad version.
-pub(crate) fn resolve<N: Visit + VisitMut>(node: &mut N, catalog: &Catalog, defaults: &Defaults) -> Result<Spelling> {
+pub(crate) fn resolve<'a, N: Visit + VisitMut>(
+    node: &mut N,
+    catalog: &Catalog,
+    defaults: &Defaults,
+    of_views: impl Iterator<Item = &'a str>,
+) -> Result<Spelling> {
     let mut collector = Collector {
         catalog,
         defaults,
@@ -165,6 +181,7 @@ pub(crate) fn resolve<N: Visit + VisitMut>(node: &mut N, catalog: &Catalog, defa
         return Err(error);
     }
     let Collector { ctes, mut spelling, aliases, fields, .. } = collector;
+    of_views.for_each(|name| spelling.define(name));
     for name in aliases.iter().chain(&fields) {
         spelling.define(name);
     }
@@ -332,6 +349,25 @@ impl Rewriter<'_> {
         }
     }
 
+    /// The full names of the tables without alias that a SELECT reads directly.
+    fn full_names(&self, from: &[TableWithJoins]) -> Vec<[String; 3]> {
+        let factors = from
+            .iter()
+            .flat_map(|tables| [&tables.relation].into_iter().chain(tables.joins.iter().map(|join| &join.relation)));
+        let found = factors.filter_map(|factor| match factor {
+            TableFactor::Table { name, alias: None, args: None, version: None, .. } => {
+                let parts = parts(name).ok()?;
+                if parts.len() == 1 && self.ctes.contains(&folded_name(parts[0])) {
+                    return None;
+                }
+                let target = find_table(self.catalog, self.defaults, &parts).ok()?;
+                Some(target.full_name().map(|part| self.spelling.of(part)))
+            }
+            _ => None,
+        });
+        found.collect()
+    }
+
     fn table(
         &self,
         name: &mut ObjectName,
@@ -348,20 +384,10 @@ impl Rewriter<'_> {
             }
             found => found?,
         };
-        let (database, schema, table) = match &target {
-            Target::View(view) if form.is_some() => {
-                return Err(QueryError::binder(format_args!("only tables have versions: {}", view.name.table)));
-            }
-            Target::Table(table) => {
-                let name = &table.name;
-                (name.database.as_str(), name.schema.as_str(), name.table.as_str())
-            }
-            Target::View(view) => {
-                let name = &view.name;
-                (name.database.as_str(), name.schema.as_str(), name.table.as_str())
-            }
-            Target::Computed { database, schema, table } => (database.as_str(), schema.as_str(), table.as_str()),
-        };
+        if let (Target::View(view), Some(_)) = (&target, form) {
+            return Err(QueryError::binder(format_args!("only tables have versions: {}", view.name.table)));
+        }
+        let [database, schema, table] = target.full_name();
         let table = self.spelling.of(table);
         let planned = form.map_or_else(|| table.clone(), |form| form.name(&table));
         if form.is_some() && alias.is_none() {
@@ -384,6 +410,7 @@ impl VisitorMut for Rewriter<'_> {
     }
 
     fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<QueryError> {
+        let tables = self.full_names(&select.from);
         for item in &mut select.projection {
             match item {
                 SelectItem::ExprWithAlias { alias, .. } => self.ident(alias),
@@ -391,6 +418,7 @@ impl VisitorMut for Rewriter<'_> {
                 SelectItem::QualifiedWildcard(kind, options) => {
                     if let SelectItemQualifiedWildcardKind::ObjectName(name) = kind {
                         self.object(name);
+                        complete(name, &tables);
                     }
                     self.wildcard(options);
                 }
@@ -431,6 +459,19 @@ impl VisitorMut for Rewriter<'_> {
             _ => {}
         }
         ControlFlow::Continue(())
+    }
+}
+
+/// Makes the name before a `.*` that of the table it ends like: a plan knows tables without alias by their full names only.
+fn complete(name: &mut ObjectName, tables: &[[String; 3]]) {
+    let found = parts(name).ok().and_then(|parts| {
+        let is_end_of = |table: &&[String; 3]| {
+            parts.len() <= table.len() && table[table.len() - parts.len()..].iter().zip(&parts).all(|(a, b)| a == b)
+        };
+        tables.iter().find(is_end_of)
+    });
+    if let Some(table) = found {
+        *name = ObjectName::from(table.clone().map(Ident::new).to_vec());
     }
 }
 

@@ -67,6 +67,8 @@ pub(crate) struct Core {
     pub(crate) rewrites: tokio::sync::Mutex<()>,
     /// [`QueryOptions::hidden_tables`], shared with every statement's scope.
     pub(crate) hidden: Arc<[TableName]>,
+    /// [`QueryOptions::read_only_databases`], likewise.
+    pub(crate) read_only: Arc<[String]>,
     template: SessionState,
     /// The budget of all queries.
     memory: Arc<SharedMemory>,
@@ -143,6 +145,7 @@ impl Core {
             hidden: options.hidden_tables.clone().into(),
             memory: Arc::new(SharedMemory::new(options.memory_bytes)),
             runtime,
+            read_only: options.read_only_databases.clone().into(),
             engine,
             options,
             ddl: tokio::sync::Mutex::default(),
@@ -310,6 +313,9 @@ impl Session {
         changes: Vec<Change>,
         (table, since): (TableId, SnapshotId),
     ) -> siltstone_storage::Result<RowCounts> {
+        if self.checking {
+            return Ok(RowCounts::default());
+        }
         match &mut self.transaction {
             Some(open) => {
                 open.require_unchanged(table);
@@ -401,9 +407,10 @@ impl Session {
             }
             _ => OutputNames::default(),
         };
+        crate::joins::lower(&mut statement)?;
         crate::literals::make_explicit(&mut statement)?;
-        let spelling = resolve(&mut statement, snapshot.catalog(), defaults)?;
-        let scope = Arc::new(Scope { snapshot, spelling, views, hidden: Arc::clone(&self.core.hidden) });
+        let spelling = resolve(&mut statement, snapshot.catalog(), defaults, views.column_names())?;
+        let scope = Arc::new(self.scope(snapshot, spelling, views));
         let state = self.state(&scope);
         let logical = state.statement_to_plan(PlannerStatement::Statement(Box::new(statement))).await?;
         let only_queries = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
@@ -415,7 +422,12 @@ impl Session {
     pub(crate) fn constant_state(&self) -> SessionState {
         let snapshot = self.snapshot();
         let (spelling, views) = (Spelling::default(), ViewPlans::default());
-        self.state(&Arc::new(Scope { snapshot, spelling, views, hidden: Arc::clone(&self.core.hidden) }))
+        self.state(&Arc::new(self.scope(snapshot, spelling, views)))
+    }
+
+    fn scope(&self, snapshot: Snapshot, spelling: Spelling, views: ViewPlans) -> Scope {
+        let (hidden, read_only) = (Arc::clone(&self.core.hidden), Arc::clone(&self.core.read_only));
+        Scope { snapshot, spelling, views, hidden, read_only }
     }
 
     fn state(&self, scope: &Arc<Scope>) -> SessionState {

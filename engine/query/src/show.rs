@@ -1,12 +1,14 @@
 //! DESCRIBE and SHOW, in DuckDB's shapes.
 
 use datafusion::arrow::datatypes::{DataType, Field, Schema};
-use datafusion::sql::sqlparser::ast::{Ident, ObjectName, SelectItem, Statement, WildcardAdditionalOptions};
+use datafusion::sql::sqlparser::ast::{
+    Ident, ObjectName, SelectItem, ShowStatementIn, ShowStatementOptions, Statement, WildcardAdditionalOptions,
+};
 use siltstone_storage::{LogicalType, folded_name};
 
 use crate::error::Result;
 use crate::information_schema::Rows;
-use crate::names::{Target, find_table, parts};
+use crate::names::{Defaults, Target, find_table, parts};
 use crate::session::Session;
 use crate::statement::{check_is_query, one_batch};
 use crate::{Output, QueryError, syntax};
@@ -67,12 +69,43 @@ pub(crate) fn type_name(field: &Field) -> Result<String> {
     Ok(LogicalType::from_field(field)?.to_string())
 }
 
-/// `SHOW TABLES`: the current schema's.
-pub(crate) fn tables(session: &Session) -> Result<Output> {
+/// `SHOW TABLES [FROM [database.]schema]`.
+pub(crate) fn tables_in(session: &Session, options: &ShowStatementOptions) -> Result<Output> {
+    if options.filter_position.is_some() || options.limit.is_some() || options.starts_with.is_some() {
+        return Err(QueryError::not_implemented("SHOW TABLES takes FROM and nothing else"));
+    }
+    let name = match &options.show_in {
+        None => return tables(session),
+        Some(ShowStatementIn { parent_name: Some(name), .. }) => parts(name)?,
+        Some(other) => return Err(QueryError::parser(format_args!("expected a schema, found {other}"))),
+    };
     let snapshot = session.snapshot();
     let catalog = snapshot.catalog();
-    let schema =
-        catalog.database(&session.defaults.database).and_then(|database| database.schema(&session.defaults.schema));
+    let here = &session.defaults;
+    let found = match name[..] {
+        [schema] if catalog.database(&here.database).is_some_and(|database| database.schema(schema).is_some()) => {
+            Defaults { database: here.database.clone(), schema: schema.to_owned() }
+        }
+        [database] if catalog.database(database).is_some() => {
+            Defaults { database: database.to_owned(), schema: session.core.options.default_schema.clone() }
+        }
+        [database, schema] if catalog.database(database).is_some_and(|database| database.schema(schema).is_some()) => {
+            Defaults { database: database.to_owned(), schema: schema.to_owned() }
+        }
+        _ => return Err(crate::names::unknown_schema(&name.join("."))),
+    };
+    tables_of(session, &found)
+}
+
+/// `SHOW TABLES`: the current schema's.
+pub(crate) fn tables(session: &Session) -> Result<Output> {
+    tables_of(session, &session.defaults)
+}
+
+fn tables_of(session: &Session, home: &Defaults) -> Result<Output> {
+    let snapshot = session.snapshot();
+    let catalog = snapshot.catalog();
+    let schema = catalog.database(&home.database).and_then(|database| database.schema(&home.schema));
     let ids = schema.into_iter().flat_map(|schema| schema.tables());
     let tables = ids.filter_map(|id| catalog.table_by_id(id)).map(|table| table.name.table.as_str());
     let views = schema.into_iter().flat_map(|schema| schema.views()).map(|view| view.name.table.as_str());
@@ -92,6 +125,11 @@ pub(crate) fn schemas(session: &Session) -> Result<Output> {
     let snapshot = session.snapshot();
     let database = snapshot.catalog().database(&session.defaults.database);
     list("schema_name", database.into_iter().flat_map(|database| database.schemas()).map(|schema| schema.name()))
+}
+
+/// Whether `SHOW name` is for [`variable`].
+pub(crate) fn is_variable(name: &str) -> bool {
+    ["timezone", "schema", "search_path", "tables", "databases", "schemas"].contains(&name)
 }
 
 /// `SHOW timezone` and the like.

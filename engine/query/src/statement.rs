@@ -9,15 +9,17 @@ use std::sync::Arc;
 use datafusion::arrow::array::{Int64Array, RecordBatch};
 use datafusion::arrow::datatypes::{DataType, Field, Schema};
 use datafusion::sql::sqlparser::ast::{
-    DescribeAlias, Expr, ObjectName, Query, Set, SetExpr, Statement, Use, Value, ValueWithSpan,
+    DescribeAlias, Expr, Ident, ObjectName, Query, Reset, ResetStatement, Set, SetExpr, Statement, Use, Value,
+    ValueWithSpan,
 };
 use futures::StreamExt;
 use siltstone_storage::folded_name;
 
 use crate::ddl::DdlStatement;
-use crate::dialect::Parsed;
+use crate::dialect::{Parsed, parse_query};
 use crate::dml::Dml;
 use crate::error::Result;
+use crate::lake_syntax::LakeStatement;
 use crate::names::{Defaults, parts};
 use crate::session::{Session, output};
 use crate::{Output, OutputKind, QueryError, syntax};
@@ -32,7 +34,12 @@ pub(crate) async fn run(session: &mut Session, statement: Parsed) -> Result<Outp
             return crate::dml::run(session, &dml).await;
         }
         Parsed::CreateView(create, text) => return crate::views::create(session, &create, text).await,
-        Parsed::Lake(statement) => return crate::ddl::run(session, &DdlStatement::Lake(*statement)).await,
+        Parsed::Lake(statement) => {
+            return match *statement {
+                LakeStatement::Summarize(query) => crate::summarize::run(session, &query).await,
+                other => crate::ddl::run(session, &DdlStatement::Lake(other)).await,
+            };
+        }
     };
     match statement {
         Statement::Query(query) => match dml_of(*query)? {
@@ -56,10 +63,12 @@ pub(crate) async fn run(session: &mut Session, statement: Parsed) -> Result<Outp
             select(session, statement).await
         }
         Statement::ExplainTable { table_name, .. } => crate::show::describe_table(session, &table_name).await,
-        Statement::ShowTables { .. } => crate::show::tables(session),
+        Statement::ShowTables { show_options, .. } => crate::show::tables_in(session, &show_options),
         Statement::ShowDatabases { .. } => crate::show::databases(session),
         Statement::ShowSchemas { .. } => crate::show::schemas(session),
-        Statement::ShowVariable { variable } => crate::show::variable(session, &variable),
+        Statement::ShowVariable { variable } => show(session, &variable).await,
+        Statement::Pragma { name, value, is_eq: false } => pragma(session, &name, value.as_ref()).await,
+        Statement::Reset(reset) => reset_variable(session, &reset),
         Statement::Set(set) => set_variable(session, set),
         Statement::Use(name) => use_schema(session, name),
         Statement::Insert(_) | Statement::Delete(_) | Statement::Update(_) => {
@@ -78,6 +87,82 @@ pub(crate) async fn run(session: &mut Session, statement: Parsed) -> Result<Outp
         Statement::AlterTable(alter) => crate::alter::run(session, &alter).await,
         other => Err(unsupported(&other, "")),
     }
+}
+
+/// `SHOW x`: a list, a setting, or the columns of a table of that name.
+async fn show(session: &Session, words: &[Ident]) -> Result<Output> {
+    let folded: Vec<String> = words.iter().map(|word| folded_name(&word.value)).collect();
+    match folded.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["all", "tables"] => select(session, Statement::Query(parse_query(ALL_TABLES)?)).await,
+        [_] if !crate::show::is_variable(&folded[0]) => {
+            let name = ObjectName::from(words.to_vec());
+            crate::show::describe_table(session, &name).await
+        }
+        _ => crate::show::variable(session, words),
+    }
+}
+
+/// What `SHOW ALL TABLES` stands for.
+const ALL_TABLES: &str = "SELECT database_name AS database, schema_name AS schema, table_name AS name, \
+     array_agg(column_name ORDER BY column_index) AS column_names, array_agg(data_type ORDER BY column_index) AS column_types, \
+     false AS temporary FROM information_schema.duckdb_columns GROUP BY 1, 2, 3 ORDER BY 1, 2, 3";
+
+/// `PRAGMA name` and `PRAGMA name('value')`.
+async fn pragma(session: &Session, name: &ObjectName, value: Option<&ValueWithSpan>) -> Result<Output> {
+    let argument = value.map(|value| value.value.clone().into_string().unwrap_or_else(|| value.value.to_string()));
+    let sql = match (folded_name(&name.to_string()).as_str(), argument) {
+        ("table_info", Some(table)) => format!("FROM pragma_table_info('{}')", table.replace('\'', "''")),
+        ("show_tables", None) => return crate::show::tables(session),
+        ("show_databases", None) => return crate::show::databases(session),
+        ("database_list", None) => {
+            "SELECT database_oid AS seq, database_name AS name, path AS file FROM duckdb_databases()".to_owned()
+        }
+        ("version", None) => "SELECT version() AS library_version".to_owned(),
+        (other, _) => {
+            return Err(QueryError::catalog(format_args!("Pragma Function with name {other} does not exist!")));
+        }
+    };
+    select(session, Statement::Query(parse_query(&sql)?)).await
+}
+
+/// `RESET x`.
+fn reset_variable(session: &mut Session, reset: &ResetStatement) -> Result<Output> {
+    let Reset::ConfigurationParameter(name) = &reset.reset else {
+        return Err(QueryError::not_implemented(format_args!("{reset} is not supported")));
+    };
+    let name = folded_name(&name.to_string());
+    match name.as_str() {
+        "timezone" => session.set_timezone(crate::session::TIMEZONE_DEFAULT)?,
+        "schema" | "search_path" => {
+            let options = &session.core.options;
+            let defaults =
+                Defaults { database: options.default_database.clone(), schema: options.default_schema.clone() };
+            session.set_defaults(defaults)?;
+        }
+        _ if WITHOUT_EFFECT.contains(&name.as_str()) => {}
+        _ => return Err(unrecognized(&name)),
+    }
+    Ok(success())
+}
+
+/// Settings of DuckDB that tell it how to work, not what to answer: taken, and left to the server's own configuration.
+const WITHOUT_EFFECT: [&str; 12] = [
+    "threads",
+    "worker_threads",
+    "external_threads",
+    "memory_limit",
+    "max_memory",
+    "temp_directory",
+    "max_temp_directory_size",
+    "enable_progress_bar",
+    "enable_progress_bar_print",
+    "enable_object_cache",
+    "preserve_insertion_order",
+    "partitioned_write_max_open_files",
+];
+
+fn unrecognized(name: &str) -> QueryError {
+    QueryError::catalog(format_args!("unrecognized configuration parameter \"{name}\""))
 }
 
 async fn select(session: &Session, statement: Statement) -> Result<Output> {
@@ -150,7 +235,8 @@ fn assign(session: &mut Session, name: &str, value: &str) -> Result<()> {
             session.integer_division = boolean(value)?;
             Ok(())
         }
-        _ => Err(QueryError::catalog(format_args!("unrecognized configuration parameter \"{name}\""))),
+        _ if WITHOUT_EFFECT.contains(&name) => Ok(()),
+        _ => Err(unrecognized(name)),
     }
 }
 

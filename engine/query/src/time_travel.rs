@@ -16,13 +16,13 @@ use datafusion::sql::sqlparser::ast::*;
 use futures::StreamExt;
 use siltstone_storage::{Snapshot, SnapshotId, folded_name};
 
-use crate::QueryError;
 use crate::error::Result;
 use crate::history::{CURRENT_SNAPSHOT, SNAPSHOTS};
-use crate::names::{parts, unknown_database};
+use crate::names::{find_table, parts, unknown_database};
 use crate::session::Session;
 use crate::syntax::{item, query, select, table_alias};
 use crate::table_form::{Asked, TableForm};
+use crate::{QueryError, duckdb_catalog};
 
 /// Replaces everything in a statement that stands for a snapshot.
 ///
@@ -56,6 +56,8 @@ enum Request {
     Time(Expr),
     /// `[database.]snapshots()`, `[database.]current_snapshot()`: the query it stands for.
     Listing(Option<String>, &'static str),
+    /// `pragma_table_info(table)`.
+    TableInfo(Expr),
     /// `[database.]table_changes(table, from, to)`.
     Changes(Option<String>, Asked, Box<[Expr; 3]>),
 }
@@ -111,6 +113,13 @@ impl Request {
         }
     }
 
+    fn of_table_info(args: &TableFunctionArgs) -> Result<Self> {
+        match args.args.as_slice() {
+            [table] => Ok(Self::TableInfo(positional(table)?)),
+            _ => Err(QueryError::binder("expected pragma_table_info('table')")),
+        }
+    }
+
     /// `None`: a table function that is not ours.
     fn of_call(name: &ObjectName, args: &TableFunctionArgs) -> Result<Option<Self>> {
         let parts = parts(name)?;
@@ -123,6 +132,8 @@ impl Request {
             "table_insertions" => Some(Asked::Insertions),
             "table_deletions" => Some(Asked::Deletions),
             "snapshots" | "current_snapshot" => None,
+            "pragma_table_info" => return Self::of_table_info(args).map(Some),
+            _ if duckdb_catalog::function(&function).is_some() => None,
             _ => return Ok(None),
         };
         let database = match qualifiers {
@@ -132,7 +143,10 @@ impl Request {
         };
         match (asked, args.args.as_slice()) {
             (None, []) if function == "snapshots" => Ok(Some(Self::Listing(database, SNAPSHOTS))),
-            (None, []) => Ok(Some(Self::Listing(database, CURRENT_SNAPSHOT))),
+            (None, []) => {
+                let sql = duckdb_catalog::function(&function).unwrap_or(CURRENT_SNAPSHOT);
+                Ok(Some(Self::Listing(database, sql)))
+            }
             (Some(asked), [table, from, to]) => {
                 let arguments = [positional(table)?, positional(from)?, positional(to)?];
                 Ok(Some(Self::Changes(database, asked, Box::new(arguments))))
@@ -144,7 +158,7 @@ impl Request {
 
     fn arguments(&self) -> impl Iterator<Item = Expr> {
         let arguments = match self {
-            Self::Version(expr) | Self::Time(expr) => std::slice::from_ref(expr),
+            Self::Version(expr) | Self::Time(expr) | Self::TableInfo(expr) => std::slice::from_ref(expr),
             Self::Listing(..) => &[],
             Self::Changes(_, _, arguments) => arguments.as_slice(),
         };
@@ -162,6 +176,7 @@ impl Request {
                 }
                 Lowered::Query(crate::dialect::parse_query(sql)?)
             }
+            (Self::TableInfo(_), [table]) => Lowered::Query(table_info(session, snapshot, table)?),
             (Self::Changes(database, asked, _), [table, from, to]) => {
                 let (from, to) = (bound(from, snapshot, session.zone()?)?, bound(to, snapshot, session.zone()?)?);
                 if from > to {
@@ -173,6 +188,19 @@ impl Request {
             _ => return Err(QueryError::internal("a call without its arguments")),
         })
     }
+}
+
+/// What `pragma_table_info` stands for, given its argument.
+fn table_info(session: &Session, snapshot: &Snapshot, table: &ScalarValue) -> Result<Box<Query>> {
+    let parts = table_name(table)?;
+    let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+    let found = find_table(snapshot.catalog(), &session.defaults, &parts)?;
+    let [database, schema, name] = found.full_name().map(|part| folded_name(part).replace('\'', "''"));
+    crate::dialect::parse_query(&format!(
+        "SELECT cid, name, type, \"notnull\", dflt_value, pk FROM information_schema.{} \
+         WHERE database_name = '{database}' AND schema_name = '{schema}' AND table_name = '{name}' ORDER BY cid",
+        duckdb_catalog::TABLE_INFO
+    ))
 }
 
 /// The name and the value of `name => value`.

@@ -46,6 +46,11 @@ struct PlannedView {
 }
 
 impl ViewPlans {
+    /// Names of all their columns.
+    pub(crate) fn column_names(&self) -> impl Iterator<Item = &str> {
+        self.0.values().flat_map(|view| &view.names).map(String::as_str)
+    }
+
     /// A view as a table whose columns are spelled as the statement spells them.
     pub(crate) fn table(
         &self,

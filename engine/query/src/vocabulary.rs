@@ -51,14 +51,19 @@ impl Vocabulary for SessionVocabulary<'_> {
         let schema_entry = stored.database(catalog).and_then(|database| database.schema(schema));
         let tables = schema_entry.into_iter().flat_map(|schema| schema.tables());
         let names = tables.filter_map(|id| stored.table_by_id(id)).map(|table| &table.name.table);
-        names.filter(|table| !self.is_hidden(catalog, schema, table)).cloned().collect()
+        let views = schema_entry.into_iter().flat_map(|schema| schema.views()).map(|view| &view.name.table);
+        names.filter(|table| !self.is_hidden(catalog, schema, table)).chain(views).cloned().collect()
     }
 
     fn columns(&self, catalog: &str, schema: &str, table: &str) -> Vec<String> {
         if self.is_hidden(catalog, schema, table) {
             return Vec::new();
         }
-        let table = self.snapshot.catalog().table(catalog, schema, table);
+        let stored = self.snapshot.catalog();
+        if let Some(view) = stored.view(catalog, schema, table) {
+            return view.columns.iter().map(|column| column.name.clone()).collect();
+        }
+        let table = stored.table(catalog, schema, table);
         table.map_or_else(Vec::new, |table| table.schema().columns().iter().map(|column| column.name.clone()).collect())
     }
 

@@ -310,6 +310,10 @@ impl Catalog {
     ) -> Result<()> {
         check_name(&name.table)?;
         let entry = self.schema_mut(&name.database, &name.schema)?;
+        if let Some(view) = entry.view(&name.table) {
+            // Not a conflict: trying again would not help.
+            return Err(Error::new(ErrorKind::Invalid, format!("a view has that name: view={}", view.name)));
+        }
         if entry.has(&name.table) {
             return Err(taken("table", name));
         }

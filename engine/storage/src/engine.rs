@@ -451,3 +451,5 @@ mod steps;
 mod tests;
 #[cfg(test)]
 mod transaction_tests;
+#[cfg(test)]
+mod view_tests;

@@ -1,13 +1,16 @@
 //! The crate against a real engine in a temporary folder: SQL in, rows and errors out.
 
 mod altering;
+mod catalog_functions;
 mod changes;
 mod dml;
 mod dml_model;
 mod errors;
+mod forms;
 mod keys;
 mod literals;
 mod names;
+mod page;
 mod queries;
 mod scans;
 mod sessions;

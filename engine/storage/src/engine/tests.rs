@@ -27,7 +27,7 @@ fn stepped() -> Options {
     }
 }
 
-fn open(disk: &SimDisk) -> Engine {
+pub(super) fn open(disk: &SimDisk) -> Engine {
     Engine::open(Arc::new(disk.clone()), stepped()).unwrap()
 }
 

@@ -12,6 +12,7 @@ use crate::ids::{ColumnId, SegmentId, TableId};
 use crate::schema::{NewColumn, TableSchema};
 use crate::test_arrays::{ArraySpec, Shape};
 use crate::value::Value;
+use crate::view::{Commented, Layout, PartitionKey, SortKey, Transform, View, ViewColumn};
 
 /// Inputs by target, in the order of [`CHECKS`].
 pub(super) fn all() -> Vec<(&'static str, Vec<Vec<u8>>)> {
@@ -199,10 +200,10 @@ fn schemas() -> Vec<Vec<u8>> {
     inputs
 }
 
-/// Two databases and two tables, one of them altered.
+/// Two databases, two tables, one of them altered and described, and a view.
 pub(crate) fn catalog() -> crate::catalog::Catalog {
     let mut catalog = crate::catalog::Catalog::default();
-    for (at, change) in ddl().iter().take(6).enumerate() {
+    for (at, change) in ddl().iter().take(9).enumerate() {
         catalog.apply(change, SnapshotId(at as u64 + 1)).unwrap();
     }
     catalog
@@ -218,11 +219,35 @@ fn ddl() -> Vec<Change> {
         Change::CreateTable { id: TableId(1), name: name("events"), schema: Arc::new(wide_schema()) },
         Change::CreateTable { id: TableId(2), name: name("notes"), schema: Arc::new(narrow_schema()) },
         Change::SetSchema { id: TableId(2), schema: Arc::new(altered) },
+        Change::CreateView { view: Arc::new(view(name("recent"))), replace: false },
+        Change::Comment { on: Commented::Column(TableId(2), ColumnId(1)), text: Some("free text".into()) },
+        Change::SetLayout { id: TableId(2), layout: layout() },
+        Change::DropView { name: name("recent") },
         Change::RenameTable { id: TableId(2), name: "remarks".into() },
         Change::DropTable { id: TableId(2) },
         Change::DropSchema { database: "LAKE".into(), name: "main".into(), cascade: true },
         Change::DropDatabase { name: "system".into() },
     ]
+}
+
+fn view(name: TableName) -> View {
+    let column = ViewColumn { name: "n".into(), type_name: "BIGINT".into(), comment: Some("how many".into()) };
+    View {
+        name,
+        query: "SELECT count(*) AS n FROM events".into(),
+        home_database: "LAKE".into(),
+        home_schema: "main".into(),
+        columns_named: true,
+        columns: vec![column],
+        comment: None,
+    }
+}
+
+fn layout() -> Layout {
+    Layout {
+        partitioned_by: vec![PartitionKey { column: ColumnId(1), transform: Transform::Bucket(16) }],
+        sorted_by: vec![SortKey { column: ColumnId(1), descending: true, nulls_first: false }],
+    }
 }
 
 pub(crate) fn commits() -> Vec<Vec<u8>> {

@@ -389,12 +389,12 @@ proptest! {
 
 #[test]
 fn the_header_page_is_that_of_the_format_page() {
-    // Pins version 1: the fields and their order; every flipped bit is seen.
+    // Pins version 3: the fields and their order; every flipped bit is seen.
     let header = LogHeader { generation: 7, base: SnapshotId(0x0102), salt: 3 };
     let bytes = header.encode();
     let fields = [
         &b"\x89slLOG\r\n"[..],
-        &[2, 0, 0, 0],
+        &[3, 0, 0, 0],
         &crc32fast::hash(&bytes[..12]).to_le_bytes(),
         &[7, 0, 0, 0, 0, 0, 0, 0],
         &[2, 1, 0, 0, 0, 0, 0, 0],

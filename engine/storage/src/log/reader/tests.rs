@@ -97,7 +97,7 @@ fn another_version_is_refused_by_name() {
     // A file of a later format is `Unsupported`, never read as damage.
     let disk = three_groups();
     let mut bytes = disk.contents(FIRST).unwrap();
-    bytes[..16].copy_from_slice(&crate::frame::FileHeader { version: 3, ..crate::log::FILE_HEADER }.encode());
+    bytes[..16].copy_from_slice(&crate::frame::FileHeader { version: 99, ..crate::log::FILE_HEADER }.encode());
     disk.open(FIRST).unwrap().write_at(0, &[IoSlice::new(&bytes)]).unwrap();
     assert_eq!(failure(&disk, 0, FIRST).kind(), ErrorKind::Unsupported);
 }
