@@ -117,18 +117,22 @@ impl Simulation {
                 self.model.acknowledge(Arc::new(next));
                 Ok(())
             }
+            // It may be a conflict, and reached the log all the same: then it is in doubt as any other.
+            (Ok((next, _)), Err(error)) if error.kind() == ErrorKind::Latched && !must_conflict => {
+                self.excuse(&error).map_err(|fault| format!("{}: expected {}, {fault}", text(), next.id))?;
+                if !latched {
+                    self.trace.count("doubt");
+                    self.model.doubt.push(Arc::new(next));
+                }
+                Ok(())
+            }
             (expected, Err(error)) if must_conflict || may_conflict || expected.is_err() => {
                 let kinds = [ErrorKind::Conflict, ErrorKind::NotFound, ErrorKind::Invalid];
                 self.trace.count("transaction refused");
                 if kinds.contains(&error.kind()) { Ok(()) } else { self.excuse(&error) }
             }
             (Ok((next, _)), Err(error)) => {
-                self.excuse(&error).map_err(|fault| format!("{}: expected {}, {fault}", text(), next.id))?;
-                if error.kind() == ErrorKind::Latched && !latched {
-                    self.trace.count("doubt");
-                    self.model.doubt.push(Arc::new(next));
-                }
-                Ok(())
+                self.excuse(&error).map_err(|fault| format!("{}: expected {}, {fault}", text(), next.id))
             }
             (Err(refusal), Ok(committed)) => Err(format!("{}: expected {refusal:?}, found {committed:?}", text())),
             (Ok(_), Ok(committed)) => Err(format!("{}: a conflict is overlooked, found {committed:?}", text())),

@@ -4,12 +4,16 @@ use proptest::prelude::*;
 use super::*;
 use crate::test_arrays::any_array;
 
+// Miri takes a thousand times as long.
+const CASES: u32 = if cfg!(miri) { 20 } else { 300 };
+const ROWS_MAX: usize = if cfg!(miri) { 40 } else { 1500 };
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+    #![proptest_config(ProptestConfig::with_cases(CASES))]
 
     /// Proves invariant 2 for every type against Arrow's own concatenation, for slices cut at any place.
     #[test]
-    fn joined_slices_are_the_whole(spec in any_array(1500), cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..6)) {
+    fn joined_slices_are_the_whole(spec in any_array(ROWS_MAX), cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..6)) {
         let whole = spec.array();
         let mut places: Vec<usize> = cuts.iter().map(|cut| cut.index(spec.rows + 1)).collect();
         places.extend([0, spec.rows]);

@@ -28,6 +28,10 @@ const OPERATORS: [Comparison; 6] = [
     Comparison::Greater,
     Comparison::GreaterOrEqual,
 ];
+/// Past so many rows only a few conditions are tried: many small chunks tell more than few long ones.
+const LONG_ROWS: usize = 4096;
+/// As many as that.
+const LONG_CONDITIONS: usize = 4;
 /// Rows of which the value itself is compared; the others are compared as arrays.
 const COMPARED_ROWS: usize = 40;
 
@@ -109,7 +113,8 @@ fn meets(predicate: &Predicate, value: Option<&Value>) -> bool {
 pub(super) fn check_matches(chunk: &ChunkInput<'_>, body: &Buffer, decoded: Option<&ArrayRef>) {
     let (ty, rows, form) = (&chunk.ty, chunk.rows, &chunk.form);
     let nested = matches!(ty, LogicalType::List(_) | LogicalType::Struct(_));
-    for predicate in conditions_on(ty, decoded) {
+    let most = if rows > LONG_ROWS { LONG_CONDITIONS } else { usize::MAX };
+    for predicate in conditions_on(ty, decoded).into_iter().take(most) {
         let condition = Condition::new(&predicate, ty).expect("a condition on values of that type");
         let found = match encoding::matches(&condition, ty, rows, form, body, FILE, 0) {
             Ok(found) => found,
