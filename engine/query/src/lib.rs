@@ -3,8 +3,8 @@
 //! It takes SQL text and gives a stream of Arrow batches. It knows no HTTP, and no files but the spill folder.
 //!
 //! A statement goes through `dialect` (text to syntax tree), `statement` (what is it?), and then one of three ways:
-//! queries through `time_travel` (older snapshots), `literals` (their types), `names` (spellings), `catalog` (names to tables of
-//! one snapshot), DataFusion's planner, `table_provider` → `access_plan` → `scan_exec` → `scan_stream`; changes through `ddl` and
+//! queries through `time_travel` (older snapshots), `views` (planned first), `joins`, `literals` (their types), `names` (spellings),
+//! `catalog` (names to tables of one snapshot), DataFusion's planner, `table_provider` → `access_plan` → `scan_exec` → `scan_stream`; changes through `ddl` and
 //! `dml` into storage commits, or into the open `transaction`; settings into the `session`.
 //!
 //! **Invariants**
