@@ -64,6 +64,10 @@ struct Kept {
     guard: Option<OwnedMutexGuard<SqlSession>>,
 }
 
+fn expire(slots: &Mutex<HashMap<SessionKey, Slot>>, now: Instant) {
+    slots.lock().retain(|_, slot| !slot.is_idle() || now.saturating_duration_since(slot.used) < IDLE_MAX);
+}
+
 impl Sessions {
     /// Sessions on this engine.
     pub fn new(engine: QueryEngine) -> Self {
@@ -110,7 +114,21 @@ impl Sessions {
 
     /// Drops what was not used since `IDLE_MAX` before `now`.
     pub fn expire(&self, now: Instant) {
-        self.slots.lock().retain(|_, slot| !slot.is_idle() || now.saturating_duration_since(slot.used) < IDLE_MAX);
+        expire(&self.slots, now);
+    }
+
+    /// Does so from time to time, for as long as anybody has these sessions: the wait itself keeps no engine open.
+    pub fn expiry(&self, every: Duration) -> impl Future<Output = ()> + Send + use<> {
+        let slots = Arc::downgrade(&self.slots);
+        async move {
+            loop {
+                tokio::time::sleep(every).await;
+                match slots.upgrade() {
+                    Some(slots) => expire(&slots, Instant::now()),
+                    None => return,
+                }
+            }
+        }
     }
 
     /// How many are kept.

@@ -12,7 +12,7 @@
 //! It knows no dialect: they say how rows look ([`Layout`]) and wrap the pieces.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use arrow::datatypes::SchemaRef;
 use bytes::Bytes;
@@ -223,13 +223,7 @@ impl Sql {
     /// Runs queries of this engine on that runtime, within these limits.
     pub fn new(engine: QueryEngine, runtime: Handle, limits: SqlLimits) -> Self {
         let sessions = Sessions::new(engine);
-        let watched = sessions.clone();
-        runtime.spawn(async move {
-            loop {
-                tokio::time::sleep(SESSIONS_CHECK).await;
-                watched.expire(Instant::now());
-            }
-        });
+        runtime.spawn(sessions.expiry(SESSIONS_CHECK));
         let admission = Admission::new(limits.running_max, limits.waiting_max, limits.wait);
         Self { sessions, log: QueryLog::default(), admission, timeout: limits.timeout, runtime }
     }
