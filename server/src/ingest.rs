@@ -159,6 +159,9 @@ pub enum IngestError {
     /// No such table.
     #[error("Table \"{0}\" does not exist")]
     TableMissing(String),
+    /// A view has that name.
+    #[error("\"{0}\" is a view, not a table")]
+    View(String),
     /// Rows cannot be merged by the key asked for.
     #[error("{0}")]
     Key(#[from] KeyError),

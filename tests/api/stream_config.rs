@@ -29,6 +29,7 @@ fn wrong_configuration_is_named() {
     // One code per fault; nothing is written.
     let api = api();
     table(&api, "configured", "a BIGINT");
+    api.succeed("CREATE VIEW bronze.configured_view AS SELECT a FROM bronze.configured");
     let with = |key: &str, value: Value| {
         let mut config = json!({"table": "bronze.configured"});
         config[key] = value;
@@ -46,6 +47,7 @@ fn wrong_configuration_is_named() {
         (with("table", json!("bronze.\"open")), 422, "invalid_table"),
         (with("table", json!("bronze.a b")), 422, "invalid_table"),
         (with("table", json!("bronze.missing")), 404, "table_not_found"),
+        (with("table", json!("bronze.Configured_View")), 422, "not_a_table"),
         (with("table", json!("missing.t")), 404, "namespace_not_found"),
         (with("table", json!("OTHER.bronze.configured")), 404, "table_not_found"),
         (with("mode", json!("replace")), 422, "invalid_mode"),

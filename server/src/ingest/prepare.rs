@@ -141,6 +141,9 @@ fn check_missing(snapshot: &Snapshot, part: &Part) -> Result<(), IngestError> {
     let name = &part.table;
     let database = snapshot.catalog().database(&name.database);
     let database = database.ok_or_else(|| IngestError::CatalogMissing(name.database.clone()))?;
+    if database.schema(&name.schema).is_some_and(|schema| schema.view(&name.table).is_some()) {
+        return Err(IngestError::View(format!("{}.{}", name.schema, name.table)));
+    }
     match part.missing {
         Missing::Create if part.entry == Entry::Append => {
             for text in [&name.schema, &name.table] {

@@ -216,6 +216,7 @@ pub fn append_failed(error: &IngestError) -> Response<Body> {
         | IngestError::ReadOnly(_)
         | IngestError::NoColumns(_)
         | IngestError::Name(_)
+        | IngestError::View(_)
         | IngestError::Key(_) => append_refused(StatusCode::OK, INVALID_DATA, &error.to_string()),
         IngestError::Storage(cause) => {
             let failure = Failure::from(cause);

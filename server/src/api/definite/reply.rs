@@ -132,6 +132,10 @@ impl Fault {
             IngestError::ReadOnly(_) | IngestError::NoColumns(_) | IngestError::Name(_) => {
                 Self::invalid("invalid_table", error.to_string())
             }
+            IngestError::View(_) => {
+                let view = name.map_or_else(String::new, |name| table_name::shown(&name.schema, &name.table));
+                Self::invalid("not_a_table", format!("'{view}' is a view, not a table"))
+            }
             IngestError::Key(fault) => Self::from_key(fault),
             IngestError::Storage(cause) => Self::from_failure(Failure::from(cause)),
             IngestError::Panicked => Self::internal(),
