@@ -123,6 +123,8 @@ pub struct Config {
     pub query_timeout: Duration,
     /// Partitions of one query; 0 is one per core.
     pub query_parallelism: usize,
+    /// Bytes that all queries together may spill.
+    pub query_spill_bytes_max: u64,
     /// Where large queries spill; `None` is `spill` in the data directory.
     pub query_spill_folder: Option<PathBuf>,
     /// Of the storage engine.
@@ -168,6 +170,7 @@ impl Default for Config {
             query_queue_wait: Duration::from_secs(10),
             query_timeout: Duration::from_secs(60 * 60),
             query_parallelism: 0,
+            query_spill_bytes_max: 32 << 30,
             query_spill_folder: None,
             storage: siltstone_storage::Options::default(),
         }

@@ -57,6 +57,7 @@ fn open(folder: &Path, config: &Config) -> State {
         memory_bytes: 64 << 20,
         query_memory_bytes: 64 << 20,
         spill_folder: folder.join("spill"),
+        spill_bytes_max: config.query_spill_bytes_max,
         parallelism: 2,
     };
     let query = QueryEngine::new(engine.clone(), query).expect("queries");
@@ -425,4 +426,26 @@ async fn secrets_are_not_for_sql() {
         let lines = server.sql(statement).await;
         assert!(lines.last().is_some_and(|line| line.get("error").is_some()), "{statement}: {lines:?}");
     }
+}
+
+#[tokio::test]
+async fn idle_sessions_are_forgotten_with_their_transactions() {
+    // Proves that a session with something to remember is kept, that one without is not, and that time drops both it and its transaction.
+    let server = Harness::new();
+    server.append("t", r#"{"a":1}"#).await;
+    let ask = async |statement: &str| {
+        let body = json!({ "statement": statement, "session_id": "idle" }).to_string();
+        server.post("/query", &body).await.text().to_owned()
+    };
+    let sql = &server.app.state.sql;
+    ask("SELECT 1").await;
+    assert_eq!(sql.sessions(), 0);
+    ask("BEGIN; INSERT INTO t VALUES (2)").await;
+    assert_eq!(sql.sessions(), 1);
+    sql.sessions.expire(Instant::now() + sessions::IDLE_MAX / 2);
+    assert!(ask("SELECT count(*) FROM t").await.ends_with("[2]\n"));
+    sql.sessions.expire(Instant::now() + sessions::IDLE_MAX);
+    assert_eq!(sql.sessions(), 0);
+    assert!(ask("COMMIT").await.contains("no transaction is active"));
+    assert!(ask("SELECT count(*) FROM t").await.ends_with("[1]\n"));
 }

@@ -110,3 +110,32 @@ fn a_query_spills_past_its_share_and_fails_where_it_cannot() {
     assert_eq!(api.succeed("SELECT 1 AS a").rows, [[json!(1)]]);
     assert!(server.peak_memory_bytes() < 700 << 20, "{}", server.peak_memory_bytes());
 }
+
+#[test]
+fn headers_come_within_five_seconds_in_every_format() {
+    // A query that has no row for long: the metadata line comes within a second, the other formats commit to 200 after three.
+    let server = Server::start(launch());
+    let api = server.api();
+    for (format, within_ms) in [("default", 1000), ("csv", 4900), ("jsonl", 4900), ("parquet", 4900)] {
+        let body = json!({ "statement": ENDLESS, "format": format }).to_string();
+        let sent = Instant::now();
+        let request = api.request(Method::POST, "/query").header("authorization", api.basic()).body(body);
+        let response = request.send().expect("headers");
+        assert_eq!(response.status(), 200, "{format}");
+        assert!(sent.elapsed() < Duration::from_millis(within_ms), "{format}: {:?}", sent.elapsed());
+    }
+}
+
+#[test]
+fn spilling_is_bounded() {
+    // Past the bytes that may be spilled a query fails with a word about it, and the files are gone.
+    let arguments =
+        ["--query-memory-bytes", "32MiB", "--query-memory-bytes-per-query", "16MiB", "--query-spill-bytes-max", "8MiB"];
+    let server = Server::start(arguments.iter().fold(launch(), |launch, argument| launch.arg(*argument)));
+    let api = server.api();
+    let sorted = "SELECT max(r) FROM (SELECT row_number() OVER (ORDER BY md5(CAST(n AS VARCHAR))) AS r \
+                  FROM range(2000000) AS a(n))";
+    let error = api.query_error(sorted);
+    assert!(error.starts_with("Out of Memory Error"), "{error}");
+    assert_eq!(api.succeed("SELECT 1 AS a").rows, [[json!(1)]]);
+}

@@ -87,3 +87,16 @@ fn a_session_belongs_to_one_user() {
     rows(&mine, "same", "COMMIT");
     assert_eq!(mine.count("session_owned"), 2);
 }
+
+#[test]
+fn a_stop_undoes_what_sessions_left_open() {
+    // A server with an open transaction stops as soon as any other, and the transaction is gone.
+    let server = siltstone_tests::Server::start(crate::launch());
+    let (api, data) = (server.api(), server.data().clone());
+    api.succeed("CREATE TABLE session_stop (a BIGINT)");
+    rows(&api, "stop", "BEGIN; INSERT INTO session_stop VALUES (1)");
+    let exit = server.terminate();
+    assert_eq!(exit.code, Some(0), "{exit:?}");
+    let server = siltstone_tests::Server::start(crate::launch().data(&data));
+    assert_eq!(server.api().count("session_stop"), 0);
+}

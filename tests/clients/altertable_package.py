@@ -81,7 +81,7 @@ with client._client.stream(
     assert running in next(lines)
     assert client.get_query(running).end_time is None
     assert client.cancel_query(running, session_id).cancelled
-    assert "cancelled" in next(lines)
+    assert "cancelled" in list(lines)[-1]
 assert "cancelled" in client.get_query(running).error
 
 assert client.validate(ValidateRequest(statement="SELECT event FROM my_catalog.public.package_events")).valid

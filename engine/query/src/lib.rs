@@ -94,6 +94,8 @@ pub struct QueryOptions {
     pub query_memory_bytes: usize,
     /// Where they spill.
     pub spill_folder: PathBuf,
+    /// Bytes that all queries together may have there; past it they fail.
+    pub spill_bytes_max: u64,
     /// Partitions of one query.
     pub parallelism: usize,
 }

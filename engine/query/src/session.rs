@@ -37,6 +37,7 @@ use crate::conversions::{Conversions, Stage};
 use crate::dml::ATTEMPTS_MAX;
 use crate::error::Result;
 use crate::functions::arithmetic::Division;
+use crate::functions::measure::Measured;
 use crate::functions::scalar;
 use crate::functions::session::{SessionFacts, functions};
 use crate::names::{Defaults, Spelling, resolve};
@@ -95,7 +96,10 @@ impl Core {
         let state = &self.template;
         let scalar = state.scalar_functions().keys();
         let all = scalar.chain(state.aggregate_functions().keys()).chain(state.window_functions().keys());
-        all.chain(state.higher_order_functions().keys()).cloned().collect()
+        let all = all.chain(state.higher_order_functions().keys());
+        // Names that begin with `_` or hold signs are of our own making.
+        let plain = |name: &&String| name.starts_with(|c: char| c.is_ascii_alphabetic());
+        all.filter(plain).cloned().collect()
     }
 
     /// Names of functions that stand where tables do.
@@ -104,8 +108,9 @@ impl Core {
     }
 
     pub(crate) fn new(engine: Engine, options: QueryOptions) -> Result<Self> {
-        let disk =
-            DiskManagerBuilder::default().with_mode(DiskManagerMode::Directories(vec![options.spill_folder.clone()]));
+        let disk = DiskManagerBuilder::default()
+            .with_mode(DiskManagerMode::Directories(vec![options.spill_folder.clone()]))
+            .with_max_temp_directory_size(options.spill_bytes_max);
         // Without a pool of its own: every request gets a share of the budget.
         let runtime = RuntimeEnvBuilder::new().with_disk_manager_builder(disk).build_arc()?;
         let budget_bytes = options.memory_bytes.min(options.query_memory_bytes);
@@ -128,7 +133,7 @@ impl Core {
             Arc::new(PlanSubqueries),
         ];
         let table_functions = SessionStateDefaults::default_table_functions();
-        let template = SessionStateBuilder::new()
+        let mut template = SessionStateBuilder::new()
             .with_config(config)
             .with_runtime_env(Arc::clone(&runtime))
             .with_analyzer_rules(rules)
@@ -141,6 +146,7 @@ impl Core {
             .with_window_functions(SessionStateDefaults::default_window_functions())
             .with_table_function_list(table_functions)
             .build();
+        template.register_function_rewrite(Arc::new(Measured))?;
         Ok(Self {
             hidden: options.hidden_tables.clone().into(),
             memory: Arc::new(SharedMemory::new(options.memory_bytes)),

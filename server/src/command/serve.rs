@@ -121,6 +121,7 @@ fn state(config: Config, engine: Engine, queries: &Runtime, cores: usize) -> Res
         memory_bytes: config.query_memory_bytes,
         query_memory_bytes: config.bytes_per_query(),
         spill_folder: config.spill_folder(),
+        spill_bytes_max: config.query_spill_bytes_max,
         parallelism: or_cores(config.query_parallelism, cores),
     };
     let query = QueryEngine::new(engine.clone(), options).map_err(|error| Failed::operation(error.to_string()))?;

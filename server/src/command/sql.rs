@@ -43,6 +43,7 @@ pub fn run(flags: &ArgMatches) -> Result<(), Failed> {
         memory_bytes: config.query_memory_bytes,
         query_memory_bytes: config.bytes_per_query(),
         spill_folder: config.spill_folder(),
+        spill_bytes_max: config.query_spill_bytes_max,
         parallelism: cores,
     };
     let query = QueryEngine::new(engine.clone(), options).map_err(|error| Failed::operation(error.to_string()))?;

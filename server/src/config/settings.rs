@@ -344,6 +344,16 @@ pub static SETTINGS: &[Setting] = &[
         },
     ),
     one(
+        "query.spill_bytes_max",
+        "query-spill-bytes-max",
+        "BYTES",
+        "Bytes that all queries together may spill (default 32GiB)",
+        |config, values| {
+            config.query_spill_bytes_max = bytes(values)? as u64;
+            Ok(())
+        },
+    ),
+    one(
         "query.spill_folder",
         "query-spill-folder",
         "DIR",

@@ -2,6 +2,7 @@
 
 pub(crate) mod arithmetic;
 pub(crate) mod error;
+pub(crate) mod measure;
 pub(crate) mod session;
 
 use std::sync::Arc;

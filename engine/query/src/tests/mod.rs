@@ -9,6 +9,7 @@ mod errors;
 mod forms;
 mod keys;
 mod literals;
+mod measure;
 mod names;
 mod page;
 mod queries;
@@ -77,6 +78,7 @@ impl Lake {
                 memory_bytes,
                 query_memory_bytes: memory_bytes,
                 spill_folder: folder.path().join("spill"),
+                spill_bytes_max: 1 << 30,
                 parallelism: 2,
             },
         )
