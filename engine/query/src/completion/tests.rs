@@ -66,7 +66,7 @@ fn keywords_complete_statements() {
     assert!(suggest("").len() == 20 && suggest("SELECT 1; ins")[0].text == "INSERT INTO ");
     assert_eq!(suggest("SELECT 1; ins")[0].start, 10);
     assert!(suggest("SELECT a FROM users u W").windows(2).all(|two| two[0].score <= two[1].score));
-    assert_eq!(firsts("SELECT a FROM users WHE", 1), ["WHERE "]);
+    assert_eq!(firsts("SELECT a FROM users WHER", 1), ["WHERE "]);
     assert_eq!(firsts("EXPLAIN sel", 1), ["SELECT "]);
 }
 
