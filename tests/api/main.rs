@@ -27,6 +27,7 @@ mod stream_merge;
 mod stream_pace;
 mod stream_settings;
 mod upload;
+mod upload_bulk;
 mod upload_formats;
 mod upload_upsert;
 

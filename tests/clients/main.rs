@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
+use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
+use parquet::arrow::ArrowWriter;
 use serde_json::{Value, json};
 use siltstone_tests::{KEY, Launch, PASSWORD, Server, USER, python_environment};
 
@@ -139,6 +141,35 @@ fn the_altertable_curl_lines_work_as_pasted() {
     let last = printed.lines().last().expect("a line");
     assert_eq!(serde_json::from_str::<Value>(last).expect("JSON")["status"], "completed", "{printed}");
     assert!(printed.contains("[\"signup\",2]"), "{printed}");
+}
+
+#[test]
+fn the_altertable_file_lines_work_as_pasted() {
+    // The lines of the lakehouse page for files: a CSV makes a table, JSON is added to one, Parquet is merged by a key.
+    let server = server();
+    let api = server.api();
+    api.succeed("CREATE SCHEMA IF NOT EXISTS my_catalog.public; CREATE TABLE my_catalog.public.events (event VARCHAR)");
+    let folder = tempfile::tempdir().expect("a folder");
+    let write = |name: &str, bytes: &[u8]| std::fs::write(folder.path().join(name), bytes).expect("a file");
+    write("users.csv", b"id,name\n1,Alice\n2,Bob\n");
+    write("events.json", b"[{\"event\": \"signup\"}, {\"event\": \"login\"}]");
+    let (ids, names) = (Int64Array::from(vec![2, 3]), StringArray::from(vec!["Robert", "Carol"]));
+    let columns: [(&str, ArrayRef); 2] = [("id", Arc::new(ids)), ("name", Arc::new(names))];
+    let batch = RecordBatch::try_from_iter(columns).expect("a batch");
+    let mut parquet = Vec::new();
+    let mut writer = ArrowWriter::try_new(&mut parquet, batch.schema(), None).expect("a writer");
+    writer.write(&batch).expect("rows");
+    writer.close().expect("a footer");
+    write("updates.parquet", &parquet);
+    let printed =
+        run(&server, Command::new("bash").arg("-eu").arg(script("altertable_files.sh")).env("FILES", folder.path()));
+    let replies: Vec<Value> = printed.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert_eq!(replies.iter().map(|reply| reply["rows"].as_u64()).collect::<Vec<_>>(), [Some(2), Some(2), Some(2)]);
+    assert_eq!(
+        api.rows("SELECT id, name FROM my_catalog.public.users ORDER BY id"),
+        [[json!(1), json!("Alice")], [json!(2), json!("Robert")], [json!(3), json!("Carol")]]
+    );
+    assert_eq!(api.count("my_catalog.public.events"), 2);
 }
 
 #[test]

@@ -16,6 +16,7 @@ use crate::ids::{ColumnId, SnapshotId, TableId};
 use crate::io::Disk;
 use crate::key_index::{Keys, duplicates};
 use crate::key_tables::{Finder, Key, KeyTables};
+use crate::load::Loaded;
 use crate::memtable::MemBatch;
 use crate::merge::{self, Match};
 use crate::row_set::RowSet;
@@ -37,23 +38,36 @@ pub(crate) struct Applied {
 /// Where the tables stood that a commit touches.
 pub(crate) struct Before {
     snapshot: SnapshotId,
-    /// The next row's number, and the last commit that changed rows.
-    tables: BTreeMap<TableId, (u64, SnapshotId)>,
+    tables: BTreeMap<TableId, Stood>,
+}
+
+/// Where one table stood.
+#[derive(Clone, Copy, Default)]
+struct Stood {
+    next_row: u64,
+    /// The last commit that changed rows.
+    changed: SnapshotId,
+    segments: usize,
 }
 
 impl Before {
     /// Of a commit that will be this snapshot.
     pub(crate) fn of(state: &State, commit: &Commit, snapshot: SnapshotId) -> Self {
         let touched = commit.changes.iter().filter_map(Change::rows_of);
-        let stood =
-            |table: TableId| state.rows.get(&table).map_or((0, SnapshotId(0)), |rows| (rows.next_row, rows.changed));
+        let stood = |table: TableId| {
+            state.rows.get(&table).map_or_else(Stood::default, |rows| Stood {
+                next_row: rows.next_row,
+                changed: rows.changed,
+                segments: rows.segments.len(),
+            })
+        };
         Self { snapshot, tables: touched.map(|table| (table, stood(table))).collect() }
     }
 }
 
 /// Takes back what was applied of a commit, which is the newest.
 pub(crate) fn undo(state: &mut State, keys: &mut KeyTables, before: &Before) {
-    for (table, (next_row, changed)) in &before.tables {
+    for (table, Stood { next_row, changed, segments }) in &before.tables {
         if !state.rows.contains_key(table) {
             continue;
         }
@@ -62,6 +76,7 @@ pub(crate) fn undo(state: &mut State, keys: &mut KeyTables, before: &Before) {
         rows.active.truncate(*next_row);
         rows.next_row = *next_row;
         rows.changed = *changed;
+        rows.segments.truncate(*segments);
         rows.memory_deletes.unmark(before.snapshot);
         for segment in &rows.segments {
             segment.deletes.unmark(before.snapshot);
@@ -95,6 +110,7 @@ pub(crate) fn apply(
             Change::Append(batch) => step.append(batch)?,
             Change::Merge(merge) => step.merge(merge)?,
             Change::Delete(rows) => step.delete(rows)?,
+            Change::Load(loaded) => step.load(loaded)?,
             _ => unreachable!("a change of rows has a target"),
         };
         applied.counts.add(counts);
@@ -131,6 +147,7 @@ fn target(state: &State, change: &Change) -> Option<(TableId, Arc<TableSchema>)>
 
 fn appended_rows(change: &Change, instead: Option<&Batch>) -> u64 {
     match (change, instead) {
+        (Change::Load(loaded), _) => loaded.rows(),
         (_, Some(batch)) | (Change::Append(batch) | Change::Merge(Merge { batch, .. }), None) => batch.rows() as u64,
         _ => 0,
     }
@@ -154,6 +171,15 @@ impl Step<'_> {
         self.check_new_keys(batch, None)?;
         self.push(batch);
         let counts = RowCounts { inserted: batch.rows() as u64, ..RowCounts::default() };
+        Ok((counts, None, Deletions::default()))
+    }
+
+    fn load(self, loaded: &Loaded) -> Result<Outcome> {
+        let segments = loaded.segments(self.snapshot)?;
+        let rows = self.state.rows_mut(self.table);
+        rows.segments.extend(segments);
+        rows.changed = self.snapshot;
+        let counts = RowCounts { inserted: loaded.rows(), ..RowCounts::default() };
         Ok((counts, None, Deletions::default()))
     }
 
@@ -265,6 +291,11 @@ pub(crate) fn replay(
     deletes_through: SnapshotId,
 ) -> Result<()> {
     for change in &commit.changes {
+        if let Change::Load(loaded) = change
+            && state.catalog.table_by_id(loaded.table()).is_some()
+        {
+            state.rows_mut(loaded.table()).segments.extend(loaded.segments(snapshot)?);
+        }
         let Change::Append(batch) = change else { continue };
         if batch.rows() > 0 && state.catalog.table_by_id(batch.table()).is_some() {
             let rows = state.rows_mut(batch.table());

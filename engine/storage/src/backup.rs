@@ -2,7 +2,7 @@
 //!
 //! **Invariants**
 //! 1. The source is only read.
-//! 2. What is copied is one manifest, the files it names, and the log's records after its checkpoint up to one commit: just what
+//! 2. What is copied is one manifest, the files that it and the log name, and the log's records after its checkpoint up to one commit: just what
 //!    recovery would find after a crash at that commit. So whatever recovery promises holds for the copy.
 //! 3. No file goes away or changes while it is copied. Log files are released only under the flusher's lock, which is held while the log is
 //!    copied; the other files are sealed and not swept while their manifest is held.
@@ -22,7 +22,9 @@ use crate::io::{Disk, DiskLock};
 use crate::live_segment::open_segment;
 use crate::log;
 use crate::manifest::{Manifest, SEGMENT_FOLDER, store};
+use crate::recovery::loaded_by;
 use crate::verify::{Verified, verify};
+use crate::write::LoggedCommit;
 
 /// Bytes copied at a time.
 const COPY_BYTES: u64 = 4 << 20;
@@ -74,9 +76,10 @@ pub(crate) fn backup_running(shared: &Shared, target: &Arc<dyn Disk>) -> Result<
     // The standing manifest has nothing that is newer than this: whatever changes a manifest holds the flusher's lock.
     let through = shared.writer.lock().log.last();
     target.copy_log(shared.disk.as_ref(), &flusher.manifest, Some(through))?;
-    let manifest = flusher.hold();
+    let manifest = flusher.manifest.clone();
+    let held = flusher.hold();
     drop(flusher);
-    target.complete(shared.disk.as_ref(), &manifest, through, Sharing::WherePossible)
+    target.complete(shared.disk.as_ref(), &manifest, &held, through, Sharing::WherePossible)
 }
 
 fn copy_closed(source: &dyn Disk, target: &Arc<dyn Disk>, sharing: Sharing) -> Result<BackupReport> {
@@ -85,7 +88,21 @@ fn copy_closed(source: &dyn Disk, target: &Arc<dyn Disk>, sharing: Sharing) -> R
         store::load(source)?.ok_or_else(|| Error::new(ErrorKind::NotFound, "the directory holds no database"))?;
     let target = Target::claim(target)?;
     let last = target.copy_log(source, &manifest, None)?;
-    target.complete(source, &manifest, last, sharing)
+    let held = with_loads(source, &manifest)?;
+    target.complete(source, &manifest, &held, last, sharing)
+}
+
+/// The manifest with the segments that the log names besides.
+fn with_loads(source: &dyn Disk, manifest: &Manifest) -> Result<Manifest> {
+    let mut held = manifest.clone();
+    log::replay(source, manifest.checkpoint, &mut |records| {
+        for record in &records {
+            let commit = LoggedCommit::decode(record)?;
+            held.segments.extend(loaded_by(record, &commit).map(|(_, entry)| entry));
+        }
+        Ok(())
+    })?;
+    Ok(held)
 }
 
 /// A directory that becomes a copy, locked meanwhile.
@@ -114,11 +131,12 @@ impl<'a> Target<'a> {
         log::copy(source, self.disk, manifest.checkpoint, through, manifest.checkpoint_time_us as u64)
     }
 
-    /// Adds the manifest's files, then the manifest.
+    /// Adds the files of all segments that are `held`, then the manifest, which names them or leaves that to the log.
     fn complete(
         &self,
         source: &dyn Disk,
         manifest: &Manifest,
+        held: &Manifest,
         snapshot: SnapshotId,
         sharing: Sharing,
     ) -> Result<BackupReport> {
@@ -127,7 +145,7 @@ impl<'a> Target<'a> {
         let disk = self.disk.as_ref();
         disk.create_dir(SEGMENT_FOLDER).map_err(|error| Error::io("create", SEGMENT_FOLDER, error))?;
         disk.sync_dir("").map_err(|error| Error::io("sync the folder of", SEGMENT_FOLDER, error))?;
-        for (path, bytes) in manifest.files() {
+        for (path, bytes) in held.files() {
             if sharing == Sharing::WherePossible && link(source, &path, disk)? {
                 report.linked_files += 1;
             } else {
@@ -137,7 +155,7 @@ impl<'a> Target<'a> {
             }
         }
         disk.sync_dir(SEGMENT_FOLDER).map_err(|error| Error::io("sync", SEGMENT_FOLDER, error))?;
-        for entry in &manifest.segments {
+        for entry in &held.segments {
             open_segment(disk, entry.clone())?;
         }
         store::publish(disk, manifest)?;

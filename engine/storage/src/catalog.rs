@@ -222,7 +222,7 @@ impl Catalog {
             Change::DropView { name } => self.drop_view(name),
             Change::Comment { on, text } => self.comment(on, text.as_deref()),
             Change::SetLayout { id, layout } => self.set_layout(*id, layout),
-            Change::Append(_) | Change::Merge(_) | Change::Delete(_) => self.check_rows(change),
+            Change::Append(_) | Change::Merge(_) | Change::Delete(_) | Change::Load(_) => self.check_rows(change),
         }
     }
 
@@ -429,6 +429,7 @@ impl Catalog {
         let table = self.tables.get(&id).ok_or_else(|| missing("table", &id))?;
         match change {
             Change::Append(batch) => check_batch(table, batch),
+            Change::Load(loaded) => loaded.check(table),
             Change::Merge(merge) => check_batch(table, &merge.batch).and_then(|()| check_merge(table, merge)),
             _ => Ok(()),
         }

@@ -9,6 +9,7 @@ use arrow_array::{Array, ArrayRef};
 use crate::catalog::TableName;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{ColumnId, SnapshotId, TableId};
+use crate::load::Loaded;
 use crate::row_set::RowSet;
 use crate::schema::TableSchema;
 use crate::view::{Commented, Layout, View};
@@ -125,6 +126,8 @@ pub enum Change {
     Merge(Merge),
     /// Deletes rows; a `Conflict` if one of them is not there any more.
     Delete(RowSet),
+    /// Rows that are in segments already; only [`crate::Load`] makes it.
+    Load(Loaded),
 }
 
 impl Change {
@@ -134,6 +137,7 @@ impl Change {
             Self::Append(batch) => Some(batch.table()),
             Self::Merge(merge) => Some(merge.batch.table()),
             Self::Delete(rows) => Some(rows.table()),
+            Self::Load(loaded) => Some(loaded.table()),
             _ => None,
         }
     }

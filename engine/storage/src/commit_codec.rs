@@ -15,6 +15,7 @@ use crate::commit::{Batch, Change, Commit, CommitInfo, Merge};
 use crate::error::Result;
 use crate::frame::{ByteReader, PutBytes};
 use crate::ids::{ColumnId, TableId};
+use crate::load::Loaded;
 use crate::logical_type::LogicalType;
 use crate::schema_codec::{decode_flag, decode_name, decode_schema, encode_name, encode_schema};
 use crate::view_codec::{
@@ -39,10 +40,11 @@ enum Tag {
     DropView = 11,
     Comment = 12,
     SetLayout = 13,
+    Load = 14,
 }
 
 impl Tag {
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 14] = [
         Self::CreateDatabase,
         Self::DropDatabase,
         Self::CreateSchema,
@@ -56,6 +58,7 @@ impl Tag {
         Self::DropView,
         Self::Comment,
         Self::SetLayout,
+        Self::Load,
     ];
 
     fn decode(reader: &mut ByteReader<'_>) -> Result<Self> {
@@ -144,6 +147,10 @@ fn encode_change(change: &Change, out: &mut Vec<u8>) -> Result<()> {
             out.put_u64(id.0);
             encode_layout(layout, out);
         }
+        Change::Load(loaded) => {
+            out.put_u8(Tag::Load as u8);
+            loaded.encode(out);
+        }
         Change::Delete(_) => {}
     }
     Ok(())
@@ -199,6 +206,7 @@ fn decode_change(reader: &mut ByteReader<'_>) -> Result<Change> {
         Tag::DropView => Change::DropView { name: decode_name(reader)? },
         Tag::Comment => Change::Comment { on: decode_commented(reader)?, text: decode_optional_text(reader)? },
         Tag::SetLayout => Change::SetLayout { id: TableId(reader.u64()?), layout: decode_layout(reader)? },
+        Tag::Load => Change::Load(Loaded::decode(reader)?),
     })
 }
 

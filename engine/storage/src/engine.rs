@@ -26,6 +26,7 @@ use crate::jobs;
 use crate::key_index::duplicates;
 use crate::key_tables::Key;
 use crate::log::{Body, Spares};
+use crate::manifest::SEGMENT_FOLDER;
 use crate::metrics::{Counters, Metrics};
 use crate::options::Options;
 use crate::queue::CommitQueue;
@@ -191,7 +192,7 @@ impl Engine {
             memory_bytes: AtomicUsize::new(writer.state.memory_bytes()),
             next_table: AtomicU64::new(next_table.0),
             key_secret: flusher.manifest.key_secret,
-            compactor: Compactor::new(&options),
+            compactor: Compactor::new(&options, flusher.manifest.checkpoint),
             opened: Mutex::default(),
             writer: Mutex::new(writer),
             flusher: Mutex::new(flusher),
@@ -354,6 +355,32 @@ impl Engine {
 
     pub(crate) fn disk(&self) -> Arc<dyn Disk> {
         self.shared().disk()
+    }
+
+    /// # Errors
+    /// `Latched` once something failed that leaves the disk's contents in doubt.
+    pub(crate) fn check_writable(&self) -> Result<()> {
+        self.shared().check_writable()
+    }
+
+    /// Whether long work may go on.
+    ///
+    /// # Errors
+    /// `Exhausted` where it would take the space that is kept free, `Unavailable` once the engine is closing.
+    pub(crate) fn check_room(&self) -> Result<()> {
+        let shared = self.shared();
+        if shared.housekeeping.wanted.lock().stop {
+            return Err(Error::new(ErrorKind::Unavailable, "the engine is closing"));
+        }
+        let free = shared.disk.free_bytes().map_err(|error| Error::io("look for space in", SEGMENT_FOLDER, error))?;
+        if free < shared.options.disk_reserve_bytes {
+            let reserve = shared.options.disk_reserve_bytes;
+            return Err(Error::new(
+                ErrorKind::Exhausted,
+                format!("the disk is nearly full: reserve_bytes={reserve}, free_bytes={free}"),
+            ));
+        }
+        Ok(())
     }
 
     pub(crate) fn options(&self) -> &Options {

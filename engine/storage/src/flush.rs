@@ -7,7 +7,7 @@
 //! 3. A segment file that no manifest names is never read, and is removed by the next sweep.
 //! 4. With the manifest go all deletions up to its checkpoint, of rows in memory and in older segments: the log does not bring them back.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::ops::Range;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
@@ -37,20 +37,34 @@ pub(crate) struct Flusher {
     pub(crate) manifest: Manifest,
     /// Segments that a compaction is writing.
     pub(crate) unfinished: BTreeSet<SegmentId>,
+    /// Segments that a load handed to the log and no manifest has listed yet: the log may name them. Without a commit where its outcome is not
+    /// known yet.
+    pub(crate) loaded: BTreeMap<SegmentId, SegmentEntry>,
     /// Manifests whose files are being copied, for as long as somebody has them.
     held: Vec<Weak<Manifest>>,
 }
 
 impl Flusher {
-    pub(crate) fn new(manifest: Manifest) -> Self {
-        Self { manifest, unfinished: BTreeSet::new(), held: Vec::new() }
+    pub(crate) fn new(manifest: Manifest, loaded: BTreeMap<SegmentId, SegmentEntry>) -> Self {
+        Self { manifest, unfinished: BTreeSet::new(), loaded, held: Vec::new() }
     }
 
-    /// The manifest that stands. No file that it names is swept until the last clone of it is gone.
+    /// The manifest that stands, with the segments that the log may name besides. No file of these is swept until the last clone of it is gone.
     pub(crate) fn hold(&mut self) -> Arc<Manifest> {
-        let manifest = Arc::new(self.manifest.clone());
+        let mut manifest = self.manifest.clone();
+        let listed: HashSet<SegmentId> = manifest.segments.iter().map(|segment| segment.id).collect();
+        manifest.segments.extend(self.loaded.values().filter(|entry| !listed.contains(&entry.id)).cloned());
+        let manifest = Arc::new(manifest);
         self.held.push(Arc::downgrade(&manifest));
         manifest
+    }
+
+    /// Lets go of the loads that the manifest lists, or whose tables it knows to be gone.
+    fn forget_listed(&mut self) {
+        let Self { manifest, loaded, .. } = self;
+        let listed: HashSet<SegmentId> = manifest.segments.iter().map(|segment| segment.id).collect();
+        loaded
+            .retain(|id, entry| !listed.contains(id) && entry.commit.is_none_or(|commit| commit > manifest.checkpoint));
     }
 
     /// Removes the files that nothing needs.
@@ -58,7 +72,8 @@ impl Flusher {
         self.held.retain(|held| held.strong_count() > 0);
         let held: Vec<Arc<Manifest>> = self.held.iter().filter_map(Weak::upgrade).collect();
         let manifests = held.iter().map(AsRef::as_ref).chain([&self.manifest]);
-        sweep(disk, manifests, &self.unfinished)
+        let kept = self.unfinished.iter().chain(self.loaded.keys()).copied().collect();
+        sweep(disk, manifests, &kept)
     }
 }
 
@@ -101,6 +116,7 @@ pub(crate) fn flush(shared: &Shared) -> Result<()> {
     };
     let there = |table: TableId| table == TableId::HISTORY || sealed.catalog.table_by_id(table).is_some();
     manifest.segments.retain(|segment| there(segment.table));
+    manifest.segments.extend(loaded_since(&sealed, standing.checkpoint));
     let published = write_tables(shared, &sealed, &mut manifest)
         .and_then(|written| store::publish(shared.disk.as_ref(), &manifest).map(|()| written));
     let files = flusher.manifest.next_segment..manifest.next_segment;
@@ -111,12 +127,21 @@ pub(crate) fn flush(shared: &Shared) -> Result<()> {
         Err(error) => return Err(abandon(shared, files, error)),
     };
     flusher.manifest = manifest;
+    flusher.forget_listed();
+    shared.compactor.list_through(sealed.checkpoint);
     install(shared, &sealed, written)?;
     flusher.sweep(shared.disk.as_ref())?;
     shared.counters.flush_done();
     drop(flusher);
     shared.request_compaction();
     Ok(())
+}
+
+/// Segments that loads made after a commit: the manifest does not list them yet.
+fn loaded_since(sealed: &Sealed, checkpoint: SnapshotId) -> impl Iterator<Item = SegmentEntry> + '_ {
+    let segments = sealed.tables.iter().flat_map(|table| &table.rows.segments);
+    let is_new = move |entry: &&SegmentEntry| entry.commit.is_some_and(|commit| commit > checkpoint);
+    segments.map(|segment| &segment.entry).filter(is_new).cloned()
 }
 
 /// Gives back the space of a flush that found the disk full, or trying again would only fill it further. After any other failure
@@ -278,6 +303,7 @@ fn write_segment(
         bytes: facts.bytes,
         checksum: facts.checksum,
         first_row: batches.first().map(|batch| batch.first_row()),
+        commit: None,
         deletes: None,
     };
     shared.counters.flush_written(facts.bytes);

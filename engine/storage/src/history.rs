@@ -119,7 +119,8 @@ pub(crate) fn summary(commit: &Commit, deleted: impl Iterator<Item = TableId>) -
     for change in &commit.changes {
         let verb = match change {
             Change::Append(batch) | Change::Merge(Merge { batch, .. }) if batch.rows() > 0 => ("insert", batch.table()),
-            Change::Append(_) | Change::Merge(_) | Change::Delete(_) => continue,
+            Change::Load(loaded) if loaded.rows() > 0 => ("insert", loaded.table()),
+            Change::Append(_) | Change::Merge(_) | Change::Delete(_) | Change::Load(_) => continue,
             Change::CreateTable { id, .. } => ("create", *id),
             Change::DropTable { id } => ("drop", *id),
             Change::RenameTable { id, .. }

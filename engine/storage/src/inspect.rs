@@ -16,7 +16,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::io::Disk;
 use crate::key_index;
 use crate::log::{self, Replayed};
-use crate::manifest::{self, Manifest, SEGMENT_FOLDER};
+use crate::manifest::{self, Manifest, SEGMENT_FOLDER, segment_path};
 use crate::segment;
 use crate::value::Value;
 use crate::write::LoggedCommit;
@@ -292,6 +292,11 @@ fn print_change(change: &Change, page: &mut Page<'_>) {
             let columns: Vec<String> = batch.columns().iter().map(|(id, _)| id.to_string()).collect();
             let (rows, table) = (batch.rows(), batch.table());
             page.line(format_args!("append {rows} rows to table {table}, columns {}", columns.join(" ")));
+        }
+        Change::Load(loaded) => {
+            let (rows, table) = (loaded.rows(), loaded.table());
+            let files: Vec<String> = loaded.entries().map(|entry| segment_path(entry.id)).collect();
+            page.line(format_args!("load {rows} rows into table {table}: {}", files.join(" ")));
         }
         Change::Delete(rows) => page.line(format_args!("delete {} rows of table {}", rows.rows(), rows.table())),
     }

@@ -20,7 +20,10 @@ pub(crate) fn open_segment(disk: &dyn Disk, entry: SegmentEntry) -> Result<LiveS
     let path = segment_path(entry.id);
     let file = disk.open(&path).map_err(|error| Error::io("open", &path, error))?;
     let map = file.map().map_err(|error| Error::io("map", &path, error))?;
-    let reader = Segment::open(&path, map, entry.bytes, entry.checksum)?;
+    let mut reader = Segment::open(&path, map, entry.bytes, entry.checksum)?;
+    if let Some(commit) = entry.commit {
+        reader = reader.of_commit(commit)?;
+    }
     if reader.total_rows() != entry.rows {
         return Err(Error::corrupt(&path, 0, format_args!("{} rows", entry.rows), reader.total_rows()));
     }

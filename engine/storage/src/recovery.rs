@@ -5,7 +5,7 @@
 //! 2. Every acknowledged commit is there afterwards, and no part of one that the log does not hold whole.
 //! 3. Damage is reported with its file; nothing is skipped.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::thread;
 
@@ -16,8 +16,9 @@ use crate::ids::{SegmentId, TableId};
 use crate::io::Disk;
 use crate::key_tables::KeyTables;
 use crate::live_segment::open_segment;
+use crate::load::Loaded;
 use crate::log::{self, LogOptions, LogWriter, Replayed};
-use crate::manifest::{Manifest, SEGMENT_FOLDER, store};
+use crate::manifest::{Manifest, SEGMENT_FOLDER, SegmentEntry, store};
 use crate::options::Options;
 use crate::state::State;
 use crate::sweep::sweep;
@@ -33,16 +34,16 @@ pub(crate) struct Recovered {
 /// # Errors
 /// `Corrupt` or `Unsupported` naming the file; `Internal` for failed I/O.
 pub(crate) fn recover(disk: &Arc<dyn Disk>, options: &Options) -> Result<Recovered> {
-    let manifest = match store::load(disk.as_ref())? {
+    let mut manifest = match store::load(disk.as_ref())? {
         Some(manifest) => manifest,
         None => create(disk.as_ref(), options)?,
     };
     // A killed process leaves names that are visible and not yet durable; the sweep below relies on this manifest's.
     disk.sync_dir("").map_err(|error| Error::io("sync", "", error))?;
     let mut state = load(disk.as_ref(), &manifest)?;
-    let mut next_table = manifest.next_table;
+    let mut found = Found { next_table: manifest.next_table, loaded: BTreeMap::new() };
     let end = log::replay(disk.as_ref(), manifest.checkpoint, &mut |records| {
-        replay_records(&mut state, &records, &manifest, &mut next_table)
+        replay_records(disk.as_ref(), &mut state, &records, &manifest, &mut found)
     })?;
     let log = LogWriter::start(
         Arc::clone(disk),
@@ -54,10 +55,14 @@ pub(crate) fn recover(disk: &Arc<dyn Disk>, options: &Options) -> Result<Recover
         end,
     )?;
     assert_eq!(log.last(), state.snapshot, "the log goes on where the replayed state ends");
-    sweep(disk.as_ref(), [&manifest], &BTreeSet::new())?;
+    let Found { next_table, loaded } = found;
+    sweep(disk.as_ref(), [&manifest], &loaded.keys().copied().collect())?;
+    if let Some(last) = loaded.keys().next_back() {
+        manifest.next_segment = manifest.next_segment.max(last.next());
+    }
     let keys = KeyTables::new(manifest.key_secret);
     let writer = Writer { disk: Arc::clone(disk), log, state, keys };
-    Ok(Recovered { writer, flusher: Flusher::new(manifest), next_table })
+    Ok(Recovered { writer, flusher: Flusher::new(manifest, loaded), next_table })
 }
 
 /// A new directory: folders, then the first manifest. Nothing is logged before it stands.
@@ -115,17 +120,35 @@ pub(crate) fn load(disk: &dyn Disk, manifest: &Manifest) -> Result<State> {
     Ok(state)
 }
 
+/// The segments that a record names.
+pub(crate) fn loaded_by(record: &Replayed, commit: &LoggedCommit) -> impl Iterator<Item = (SegmentId, SegmentEntry)> {
+    let of_commit = |entry: &SegmentEntry| SegmentEntry { commit: Some(record.snapshot), ..entry.clone() };
+    commit.loaded().flat_map(Loaded::entries).map(move |entry| (entry.id, of_commit(entry)))
+}
+
+/// What the log says besides the state that it leads to.
+struct Found {
+    next_table: TableId,
+    /// Segments that it names: no manifest lists them yet, and replaying it again needs them.
+    loaded: BTreeMap<SegmentId, SegmentEntry>,
+}
+
 fn replay_records(
+    disk: &dyn Disk,
     state: &mut State,
     records: &[Replayed],
     manifest: &Manifest,
-    next_table: &mut TableId,
+    found: &mut Found,
 ) -> Result<()> {
-    let commits = decode_all(records)?;
-    for change in commits.iter().flat_map(|commit| &commit.commit().changes) {
-        if let Change::CreateTable { id, .. } = change {
-            *next_table = (*next_table).max(id.next());
+    let mut commits = decode_all(records)?;
+    commits.iter_mut().try_for_each(|commit| commit.open_segments(disk))?;
+    for (record, commit) in records.iter().zip(&commits) {
+        for change in &commit.commit().changes {
+            if let Change::CreateTable { id, .. } = change {
+                found.next_table = found.next_table.max(id.next());
+            }
         }
+        found.loaded.extend(loaded_by(record, commit));
     }
     let commits: Vec<_> =
         records.iter().zip(commits).map(|(record, commit)| (record.snapshot, record.time_us, commit)).collect();

@@ -80,7 +80,7 @@ impl Transaction {
                 self.counts.add(counts);
                 match &change {
                     Change::Merge(merge) => self.note_merge(merge.batch.table(), &merge.key),
-                    Change::Append(_) | Change::Delete(_) => {}
+                    Change::Append(_) | Change::Delete(_) | Change::Load(_) => {}
                     _ => self.names.push(change),
                 }
                 Ok(counts)
@@ -101,6 +101,9 @@ impl Transaction {
             self.state.catalog = Arc::new(catalog);
             self.state.drop_orphans();
             return Ok(RowCounts::default());
+        }
+        if matches!(change, Change::Load(_)) {
+            return Err(Error::new(ErrorKind::Unsupported, "a load is a commit of its own"));
         }
         self.state.catalog.check_rows(change)?;
         let commit = Commit::new(vec![change.clone()]);

@@ -44,7 +44,13 @@ pub fn verify(disk: &dyn Disk) -> Result<Verified> {
     }
     log::replay(disk, manifest.checkpoint, &mut |records| {
         for record in &records {
-            let commit = LoggedCommit::decode(record)?;
+            let mut commit = LoggedCommit::decode(record)?;
+            commit.open_segments(disk)?;
+            for loaded in commit.loaded() {
+                loaded.verify()?;
+                verified.segments += loaded.entries().count();
+                verified.segment_rows += loaded.rows();
+            }
             write::replay(&mut state, &[(record.snapshot, record.time_us, commit)], manifest.deletes_through)?;
             verified.log_commits += 1;
         }

@@ -22,6 +22,7 @@ use crate::history;
 use crate::ids::{SnapshotId, TableId};
 use crate::io::Disk;
 use crate::key_tables::KeyTables;
+use crate::load::Loaded;
 use crate::log::{Body, LogWriter, Record, Replayed};
 use crate::state::State;
 
@@ -280,6 +281,25 @@ impl LoggedCommit {
 
     pub(crate) fn commit(&self) -> &Commit {
         &self.commit
+    }
+
+    /// Opens the segments that it names, before it is applied.
+    ///
+    /// # Errors
+    /// Those of opening a segment.
+    pub(crate) fn open_segments(&mut self, disk: &dyn Disk) -> Result<()> {
+        self.commit.changes.iter_mut().try_for_each(|change| match change {
+            Change::Load(loaded) => loaded.open(disk),
+            _ => Ok(()),
+        })
+    }
+
+    /// The loads in it.
+    pub(crate) fn loaded(&self) -> impl Iterator<Item = &Loaded> {
+        self.commit.changes.iter().filter_map(|change| match change {
+            Change::Load(loaded) => Some(loaded),
+            _ => None,
+        })
     }
 
     /// What it deleted, by table.

@@ -2,7 +2,8 @@
 //!
 //! **Invariants**
 //! 1. Everything is checked before the commit is made, the last row of the file included.
-//! 2. What was read against a snapshot that others have overtaken is read again.
+//! 2. Rows past [`LOG_BYTES_MAX`] go straight into segments, but for those that are merged by a key or checked against one.
+//! 3. What was read against a snapshot that others have overtaken is read again.
 
 use std::sync::Arc;
 
@@ -17,6 +18,9 @@ use super::{Mode, Spooled, Upload, UploadError, Uploaded};
 
 /// Attempts of one file while others change its table.
 const ATTEMPTS_MAX: usize = 5;
+
+/// Bytes of rows, as columns in memory, that go through memory and log. 16 MiB: less than a flush is worth, and a group of commits in the log.
+const LOG_BYTES_MAX: usize = 16 << 20;
 
 /// Rows that a message names.
 const ROWS_SHOWN: usize = 10;
@@ -73,10 +77,19 @@ impl Attempt<'_> {
     fn run(&self) -> Result<Uploaded, UploadError> {
         let destination = self.destination()?;
         let (key, newer_by) = self.key(&destination)?;
+        let takes_loads = self.upload.mode != Mode::Upsert && destination.schema.primary_key().is_empty();
         let mut gathered = Gathered::default();
-        for batch in self.rows(&destination)? {
-            gathered.push(batch?, &key, self.commit_bytes_max)?;
+        let mut batches = self.rows(&destination)?;
+        while let Some(batch) = batches.next() {
+            gathered.push(batch?, &key);
+            if takes_loads && gathered.bytes > LOG_BYTES_MAX {
+                return self.bulk(&destination, gathered, batches);
+            }
+            if gathered.bytes > self.commit_bytes_max {
+                return Err(UploadError::TooLarge { limit: self.commit_bytes_max });
+            }
         }
+        drop(batches);
         gathered.check_keys(&destination.schema, &key)?;
         let rows = gathered.rows;
         let changes = self.changes(destination, gathered, key, newer_by)?;
@@ -86,6 +99,20 @@ impl Attempt<'_> {
         let commit = Commit { info: self.upload.info.clone(), ..Commit::new(changes) };
         let committed = self.engine.write(commit).map_err(taken_keys)?;
         Ok(Uploaded { snapshot: committed.snapshot, changed: true, rows })
+    }
+
+    /// Writes the rows so far and all that follow into segments, which one commit makes part of the table.
+    fn bulk(&self, destination: &Destination, gathered: Gathered, rest: Rows<'_>) -> Result<Uploaded, UploadError> {
+        let id = destination.id;
+        let mut load = self.engine.load(id, &destination.schema)?;
+        let mut count = 0;
+        for batch in gathered.batches.into_iter().map(Ok).chain(rest) {
+            let FileBatch { rows, columns, .. } = batch?;
+            load.append(&Batch::new(id, rows, columns)?)?;
+            count += rows as u64;
+        }
+        let committed = load.commit(destination.changes.clone(), self.upload.info.clone())?;
+        Ok(Uploaded { snapshot: committed.snapshot, changed: true, rows: count })
     }
 
     fn destination(&self) -> Result<Destination, UploadError> {
@@ -194,12 +221,9 @@ struct Gathered {
 }
 
 impl Gathered {
-    fn push(&mut self, batch: FileBatch, key: &[ColumnId], bytes_max: usize) -> Result<(), UploadError> {
+    fn push(&mut self, batch: FileBatch, key: &[ColumnId]) {
         self.rows += batch.rows as u64;
         self.bytes += batch.columns.iter().map(|(_, array)| array.get_array_memory_size()).sum::<usize>();
-        if self.bytes > bytes_max {
-            return Err(UploadError::TooLarge { limit: bytes_max });
-        }
         let keys: Vec<&ArrayRef> =
             batch.columns.iter().filter(|(id, _)| key.contains(id)).map(|(_, array)| array).collect();
         if keys.iter().any(|array| array.null_count() > 0) {
@@ -207,7 +231,6 @@ impl Gathered {
             self.keyless.extend(nulls.map(|row| batch.first_row + row as u64));
         }
         self.batches.push(batch);
-        Ok(())
     }
 
     /// # Errors

@@ -34,6 +34,9 @@ pub(super) fn target(snapshot: &Snapshot, upload: &Upload) -> Result<Target, Upl
     if snapshot.catalog().database(database).is_none() {
         return Err(refused(format!("Catalog \"{database}\" does not exist")));
     }
+    if snapshot.catalog().view(database, schema, table).is_some() {
+        return Err(refused(format!("\"{schema}.{table}\" is a view")));
+    }
     let found = snapshot.catalog().table(database, schema, table).cloned();
     match (upload.mode, found) {
         (Mode::Create, Some(_)) => Err(refused(format!("Table \"{schema}.{table}\" already exists"))),

@@ -6,8 +6,6 @@ use std::fmt;
 use std::io::{self, Read};
 use std::sync::Arc;
 
-use bytes::Bytes;
-
 /// A file that does not change any more.
 pub trait FileBytes: fmt::Debug + Send + Sync {
     /// Its length.
@@ -20,7 +18,8 @@ pub trait FileBytes: fmt::Debug + Send + Sync {
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize>;
 }
 
-impl FileBytes for Bytes {
+/// A file in memory.
+impl FileBytes for Vec<u8> {
     fn length(&self) -> u64 {
         self.len() as u64
     }

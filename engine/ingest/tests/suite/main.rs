@@ -3,4 +3,6 @@
 mod check;
 mod coercion;
 mod corpus;
+mod file_check;
+mod files;
 mod model;

@@ -213,6 +213,7 @@ fn write_segment(shared: &Shared, job: &Job, sources: &[Source], id: SegmentId) 
         bytes: facts.bytes,
         checksum: facts.checksum,
         first_row: None,
+        commit: None,
         deletes: None,
     };
     open_segment(shared.disk.as_ref(), entry)

@@ -23,6 +23,8 @@ mod policy;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -33,7 +35,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::flush::table_of;
 use crate::ids::{SnapshotId, TableId};
 use crate::options::Options;
-use crate::state::{State, TableRows};
+use crate::state::{LiveSegment, State, TableRows};
 use job::Job;
 #[cfg(test)]
 pub(crate) use job::Written;
@@ -48,6 +50,8 @@ const REST_US: i64 = 60_000_000;
 pub(crate) struct Compactor {
     tables: Mutex<BTreeMap<TableId, Held>>,
     pace: Mutex<Pace>,
+    /// Up to this commit every segment is listed in the manifest.
+    listed_through: AtomicU64,
 }
 
 /// Why a table is not compacted now.
@@ -58,8 +62,18 @@ enum Held {
 }
 
 impl Compactor {
-    pub(crate) fn new(options: &Options) -> Self {
-        Self { tables: Mutex::default(), pace: Mutex::new(Pace::new(options.compaction_bytes_per_second)) }
+    /// `listed_through` is the checkpoint of the manifest that stands.
+    pub(crate) fn new(options: &Options, listed_through: SnapshotId) -> Self {
+        Self {
+            tables: Mutex::default(),
+            pace: Mutex::new(Pace::new(options.compaction_bytes_per_second)),
+            listed_through: AtomicU64::new(listed_through.0),
+        }
+    }
+
+    /// Takes note of a new checkpoint.
+    pub(crate) fn list_through(&self, checkpoint: SnapshotId) {
+        self.listed_through.store(checkpoint.0, Ordering::Release);
     }
 }
 
@@ -123,7 +137,8 @@ fn claim(shared: &Shared) -> Result<Option<Job>> {
         Held::RestsUntil(until_us) => shared.options.background && now_us < *until_us,
     });
     let state = shared.current();
-    let job = choose(&state, &shared.options, |table| !tables.contains_key(&table))?;
+    let listed_through = SnapshotId(shared.compactor.listed_through.load(Ordering::Acquire));
+    let job = choose(&state, &shared.options, listed_through, |table| !tables.contains_key(&table))?;
     if let Some(job) = &job {
         tables.insert(job.table, Held::Busy);
     }
@@ -131,13 +146,20 @@ fn claim(shared: &Shared) -> Result<Option<Job>> {
 }
 
 /// The job that writes least.
-fn choose(state: &State, options: &Options, is_free: impl Fn(TableId) -> bool) -> Result<Option<Job>> {
+fn choose(
+    state: &State,
+    options: &Options,
+    listed_through: SnapshotId,
+    is_free: impl Fn(TableId) -> bool,
+) -> Result<Option<Job>> {
     let horizon = horizon::reachable(state, options.retention_ms)?;
     let limits = limits(options);
     let mut best: Option<(u64, Job)> = None;
     for (table, rows) in state.rows.iter().filter(|(table, _)| is_free(**table)) {
         let Some(definition) = table_of(&state.catalog, *table) else { continue };
-        let Some(plan) = policy::plan(&pieces(*table, rows, horizon)?, &limits) else { continue };
+        let Some(plan) = policy::plan(&pieces(*table, listed(rows, listed_through), horizon)?, &limits) else {
+            continue;
+        };
         if best.as_ref().is_none_or(|(least, _)| plan.bytes < *least) {
             let sources = rows.segments[plan.sources].to_vec();
             best = Some((plan.bytes, Job { table: *table, definition: definition.clone(), sources, horizon }));
@@ -146,8 +168,15 @@ fn choose(state: &State, options: &Options, is_free: impl Fn(TableId) -> bool) -
     Ok(best.map(|(_, job)| job))
 }
 
-fn pieces(table: TableId, rows: &TableRows, horizon: SnapshotId) -> Result<Vec<Piece>> {
-    rows.segments
+/// The segments before the first that only the log names: a manifest that lists what took their place must be one that would list them.
+fn listed(rows: &TableRows, through: SnapshotId) -> &[Arc<LiveSegment>] {
+    let is_listed = |segment: &Arc<LiveSegment>| segment.entry.commit.is_none_or(|commit| commit <= through);
+    let end = rows.segments.iter().position(|segment| !is_listed(segment)).unwrap_or(rows.segments.len());
+    &rows.segments[..end]
+}
+
+fn pieces(table: TableId, segments: &[Arc<LiveSegment>], horizon: SnapshotId) -> Result<Vec<Piece>> {
+    segments
         .iter()
         .map(|segment| {
             let dead_rows = job::dead_rows(table, segment, horizon)?;

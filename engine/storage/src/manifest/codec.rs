@@ -91,8 +91,8 @@ fn decode_body(mut reader: ByteReader<'_>) -> Result<Manifest> {
 
 /// Fewest bytes of a view: the lengths of six texts, two flags, the number of columns.
 const VIEW_BYTES_MIN: usize = 30;
-/// Fewest bytes of a segment's entry: five numbers, two flags.
-const SEGMENT_BYTES_MIN: usize = 38;
+/// Fewest bytes of a segment's entry: five numbers, three flags.
+const SEGMENT_BYTES_MIN: usize = 39;
 
 fn encode_segment(segment: &SegmentEntry, out: &mut Vec<u8>) {
     out.put_u64(segment.id.0);
@@ -103,6 +103,10 @@ fn encode_segment(segment: &SegmentEntry, out: &mut Vec<u8>) {
     out.put_u8(u8::from(segment.first_row.is_some()));
     if let Some(row) = segment.first_row {
         out.put_u64(row);
+    }
+    out.put_u8(u8::from(segment.commit.is_some()));
+    if let Some(commit) = segment.commit {
+        out.put_u64(commit.0);
     }
     out.put_u8(u8::from(segment.deletes.is_some()));
     if let Some(deletes) = &segment.deletes {
@@ -121,6 +125,7 @@ fn decode_segment(reader: &mut ByteReader<'_>) -> Result<SegmentEntry> {
         bytes: reader.u64()?,
         checksum: reader.u32()?,
         first_row: decode_flag(reader)?.then(|| reader.u64()).transpose()?,
+        commit: decode_flag(reader)?.then(|| reader.u64().map(SnapshotId)).transpose()?,
         deletes: decode_flag(reader)?.then(|| decode_deletes(reader)).transpose()?,
     })
 }

@@ -53,6 +53,9 @@ fn print_segments(table: TableId, manifest: &Manifest, page: &mut Page<'_>) {
     for segment in manifest.segments.iter().filter(|segment| segment.table == table) {
         let (path, rows, bytes, checksum) = (segment_path(segment.id), segment.rows, segment.bytes, segment.checksum);
         page.line(format_args!("{path}: {rows} rows, {bytes} bytes, footer checksum {checksum:#010x}"));
+        if let Some(commit) = segment.commit {
+            page.indented(|page| page.line(format_args!("loaded by commit {commit}")));
+        }
         if let Some(deletes) = &segment.deletes {
             let (path, bytes, through) = (deletes_path(segment.id, deletes.file), deletes.bytes, deletes.through);
             page.indented(|page| page.line(format_args!("{path}: {bytes} bytes, deletions up to {through}")));

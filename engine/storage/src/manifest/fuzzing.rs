@@ -46,6 +46,7 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
         bytes: 999,
         checksum: 77,
         first_row,
+        commit: if first_row.is_none() { Some(SnapshotId(6)) } else { None },
         deletes,
     };
     let deletes = DeletesEntry { file: SegmentId(4), bytes: 60, checksum: 5, through: SnapshotId(8) };

@@ -29,8 +29,10 @@ pub(crate) struct SegmentEntry {
     pub(crate) bytes: u64,
     /// Of the file's footer.
     pub(crate) checksum: u32,
-    /// The number that its first row had in memory; `None` if it was made by a compaction.
+    /// The number that its first row had in memory; `None` if it was made by a compaction or a load.
     pub(crate) first_row: Option<u64>,
+    /// The commit of all its rows, where the file itself does not know it: those of a load.
+    pub(crate) commit: Option<SnapshotId>,
     /// `None`: no row of it was deleted.
     pub(crate) deletes: Option<DeletesEntry>,
 }

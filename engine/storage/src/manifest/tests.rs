@@ -64,6 +64,7 @@ fn manifest() -> Manifest {
                 bytes: 999,
                 checksum: 77,
                 first_row: None,
+                commit: Some(SnapshotId(7)),
                 deletes: None,
             },
             SegmentEntry {
@@ -73,6 +74,7 @@ fn manifest() -> Manifest {
                 bytes: 99,
                 checksum: 78,
                 first_row: Some(10),
+                commit: None,
                 deletes: Some(DeletesEntry { file: SegmentId(7), bytes: 55, checksum: 79, through: SnapshotId(9) }),
             },
         ],

@@ -86,6 +86,36 @@ impl Segment {
         })
     }
 
+    /// The same rows as those of one commit. The file says of them that they are of commit 0.
+    ///
+    /// # Errors
+    /// `Corrupt` if it says anything else.
+    pub(crate) fn of_commit(&self, commit: SnapshotId) -> Result<Self> {
+        let mut footer = self.footer.clone();
+        for group in &mut footer.row_groups {
+            if (group.first_snapshot, group.last_snapshot) != (SnapshotId(0), SnapshotId(0)) {
+                let found = format_args!("{} to {}", group.first_snapshot, group.last_snapshot);
+                return Err(Error::corrupt(&self.file, self.footer_offset, "rows of commit 0", found));
+            }
+            (group.first_snapshot, group.last_snapshot) = (commit, commit);
+        }
+        Ok(Self {
+            file: self.file.clone(),
+            buffer: self.buffer.clone(),
+            footer,
+            places: self.places.clone(),
+            rows: self.rows,
+            first_rows: self.first_rows.clone(),
+            footer_offset: self.footer_offset,
+            checked: self.checked.iter().map(|_| AtomicBool::new(false)).collect(),
+        })
+    }
+
+    /// Columns and their types.
+    pub(crate) fn columns(&self) -> &[(ColumnId, LogicalType)] {
+        &self.footer.columns
+    }
+
     /// Number of row groups.
     pub(crate) fn row_groups(&self) -> usize {
         self.footer.row_groups.len()

@@ -80,6 +80,11 @@ impl SegmentWriter {
         Self { value_filters, ..self }
     }
 
+    /// Bytes written to the file so far.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.position
+    }
+
     /// Adds rows; `columns` are in the order given to [`SegmentWriter::create`], each of `rows` values.
     ///
     /// # Errors

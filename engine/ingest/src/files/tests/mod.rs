@@ -2,7 +2,6 @@ use std::sync::Arc;
 
 use arrow_array::Array;
 use arrow_cast::display::array_value_to_string;
-use bytes::Bytes;
 use siltstone_storage::{LogicalType, NewColumn, TableSchema};
 
 use super::*;
@@ -10,8 +9,9 @@ use super::*;
 mod parquet_files;
 mod text_files;
 
-fn file(bytes: impl Into<Bytes>) -> DataFile {
-    DataFile::new(Arc::new(bytes.into()), None).expect("a file of some format")
+fn file(bytes: impl Into<Vec<u8>>) -> DataFile {
+    let bytes: Vec<u8> = bytes.into();
+    DataFile::new(Arc::new(bytes), None).expect("a file of some format")
 }
 
 fn schema(columns: &[(&str, LogicalType)]) -> TableSchema {

@@ -4,8 +4,7 @@ use crate::files::json::pieces::Pieces;
 #[test]
 fn formats_are_told_by_their_first_bytes() {
     // Contract 6.6: magic, then the first byte that is not blank.
-    let sniffed =
-        |bytes: &'static [u8]| DataFile::new(Arc::new(Bytes::from_static(bytes)), None).map(|file| file.format());
+    let sniffed = |bytes: &'static [u8]| DataFile::new(Arc::new(bytes.to_vec()), None).map(|file| file.format());
     assert_eq!(sniffed(b"PAR1rest").expect("a format"), FileFormat::Parquet);
     for json in [&b"{}"[..], b" \n\t[", b"\xEF\xBB\xBF {"] {
         assert_eq!(sniffed(json).expect("a format"), FileFormat::Json);
@@ -16,7 +15,7 @@ fn formats_are_told_by_their_first_bytes() {
     for blank in [&b""[..], b" \r\n", b"\xEF\xBB\xBF\n"] {
         assert_eq!(sniffed(blank).expect_err("nothing").to_string(), "the file is empty");
     }
-    let declared = DataFile::new(Arc::new(Bytes::from_static(b"a,b\n")), Some(FileFormat::Json));
+    let declared = DataFile::new(Arc::new(b"a,b\n".to_vec()), Some(FileFormat::Json));
     assert_eq!(
         declared.expect_err("a contradiction").to_string(),
         "the file was declared as JSON, and its contents look like CSV"
@@ -165,7 +164,7 @@ fn pieces_say_what_the_whole_file_says() {
         let framing = if document.starts_with('[') { crate::Framing::Document } else { crate::Framing::Sequence };
         let whole = crate::decode(document.as_bytes(), framing, Some(&table), &policy);
         let whole = whole.ok().filter(|decoded| decoded.errors.is_empty()).map(|decoded| decoded.rows);
-        let bytes: Arc<dyn FileBytes> = Arc::new(Bytes::from_static(document.as_bytes()));
+        let bytes: Arc<dyn FileBytes> = Arc::new(document.as_bytes().to_vec());
         for size in 1..=document.len() {
             let mut pieces = Pieces::of_size(&bytes, size);
             let mut rows = Some(0);
