@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use siltstone_tests::simulation::world::{Column, Row, Table, World};
+use siltstone_tests::simulation::world::{Column, Row, Schema, Table, View, World};
 use siltstone_tests::simulation::{Cell, Fault, Flow, Simulation, check, probe};
 
 /// A simulation on a healthy disk after some work, with a table that has rows.
@@ -71,6 +71,44 @@ fn a_wrong_name_or_column_is_noticed() {
         let extra = Column { id: 99, name: "extra".to_owned(), ..table.columns[0].clone() };
         table.columns.push(extra);
     });
+}
+
+#[test]
+fn a_wrong_view_or_comment_is_noticed() {
+    // What a catalog holds beside tables is compared, too.
+    newest_is_compared(|table| table.extras.comment = Some("nobody said so".to_owned()));
+    newest_is_compared(|table| drop(table.extras.column_comments.insert(1, "nobody said so".to_owned())));
+    newest_is_compared(|table| table.extras.layout.sorted_by.push((1, true)));
+    let changes: [fn(&mut Schema); 3] = [
+        |schema| schema.comment = Some("nobody said so".to_owned()),
+        |schema| {
+            let [name, query] = ["LAKE", "SELECT 1"].map(str::to_owned);
+            let view =
+                View { name: [name, schema.name.clone(), "zz".to_owned()], query, columns: Vec::new(), comment: None };
+            schema.views.insert("zz".to_owned(), view);
+        },
+        |schema| schema.views.values_mut().for_each(|view| view.query.push(' ')),
+    ];
+    for change in changes {
+        let mut noticed = 0;
+        for seed in 0..12 {
+            let mut simulation = worked(seed);
+            let before = simulation.model.newest().databases.clone();
+            simulation.model.falsify(simulation.model.newest().id, |world| {
+                change(
+                    world
+                        .databases
+                        .get_mut("lake")
+                        .and_then(|lake| lake.schemas.get_mut("main"))
+                        .expect("the home of most tables"),
+                );
+            });
+            let differs = simulation.model.newest().databases != before;
+            assert_eq!(simulation.check_now().is_err(), differs, "seed {seed}");
+            noticed += u32::from(differs);
+        }
+        assert!(noticed > 3, "only {noticed} differences");
+    }
 }
 
 #[test]
@@ -198,12 +236,18 @@ fn wrong_rows_after_damage_are_noticed() {
 #[test]
 fn a_wrong_answer_is_noticed() {
     // The model believes that a table is empty: sooner or later an answer contradicts it, unless the table is dropped first.
-    let noticed = (0..8).filter(|seed| {
+    let noticed = (0..24).filter(|seed| {
         let mut simulation = worked(*seed);
+        let table = rich_table(simulation.model.newest()).expect("a rich table");
         falsify(&mut simulation, |table| table.rows.clear());
-        (0..100).any(|_| simulation.commit_group(2).is_err())
+        let ended = (0..400).find_map(|_| match simulation.commit_group(2) {
+            Err(_) => Some(true),
+            Ok(()) if !simulation.model.newest().tables.contains_key(&table) => Some(false),
+            Ok(()) => None,
+        });
+        ended.expect("counts and refusals are compared")
     });
-    assert!(noticed.count() > 3, "counts and refusals are compared");
+    assert!(noticed.count() > 4, "many tables are changed before they are dropped");
 }
 
 #[test]

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use siltstone_storage::{
-    ChangeKind, Column, ColumnId, ErrorKind, Snapshot, SnapshotId, TableId, TableSchema, TableSnapshot,
+    ChangeKind, Column, ColumnId, ErrorKind, Snapshot, SnapshotId, TableId, TableSchema, TableSnapshot, View,
 };
 
 use super::cell::{self, Cell};
+use super::lower::{engine_layout, engine_view};
 use super::read::{self, Unread, chain};
 use super::world::{Change, Table, World};
 use super::{Fault, Model};
@@ -85,6 +86,40 @@ pub fn names(snapshot: &Snapshot, world: &World) -> Result<(), Fault> {
             return Err(format!("table {}: expected {:?}, found {name:?}", table.id, table.name));
         }
         columns(found.schema(), table)?;
+        extras(found, table)?;
+    }
+    views(snapshot, world)
+}
+
+/// What is said of a table and its columns, and how its rows would lie.
+fn extras(found: &siltstone_storage::Table, table: &Table) -> Result<(), Fault> {
+    let said = table
+        .columns
+        .iter()
+        .filter_map(|column| Some((column.id, found.column_comment(ColumnId(column.id))?.to_owned())));
+    let shown = (&found.comment, said.collect::<BTreeMap<u32, String>>());
+    let expected = (&table.extras.comment, table.extras.column_comments.clone());
+    if shown != expected || found.layout != engine_layout(&table.extras.layout) {
+        let name = &table.name;
+        return Err(format!("said of {name:?}: expected {:?}, found {shown:?} and {:?}", table.extras, found.layout));
+    }
+    Ok(())
+}
+
+/// Views and comments of every schema.
+fn views(snapshot: &Snapshot, world: &World) -> Result<(), Fault> {
+    let schemas = snapshot.catalog().databases().flat_map(|database| database.schemas());
+    let expected = world.databases.values().flat_map(|database| database.schemas.values());
+    for (found, expected) in schemas.zip(expected) {
+        let views: Vec<View> = found.views().map(|view| view.as_ref().clone()).collect();
+        let wanted: Vec<View> = expected.views.values().cloned().map(engine_view).collect();
+        if views != wanted || found.comment() != expected.comment.as_deref() {
+            let comments = (&expected.comment, found.comment());
+            return Err(format!(
+                "schema {}: expected {wanted:?}, found {views:?}; comments {comments:?}",
+                found.name()
+            ));
+        }
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 //! **Invariants**: a client's choice depends on its random numbers and the world it saw, never on the engine.
 
 mod changes;
+mod extras;
 pub mod values;
 
 use fastrand::Rng;
@@ -99,7 +100,9 @@ impl Generator {
             21 if world.databases.len() > 1 => Op::DropDatabase { name: "archive".to_owned() },
             22..24 => self.create_schema(),
             24 => self.drop_schema(),
-            25..50 => self.merge(table),
+            25..27 => self.view(world),
+            27..30 => self.describe(table),
+            30..50 => self.merge(table),
             50..62 => match self.delete(table, seen, past) {
                 Some(op) => op,
                 None => self.create_schema(),
@@ -148,9 +151,14 @@ impl Generator {
         let random = &mut self.random;
         let free: Vec<&Column> =
             table.columns.iter().filter(|column| column.id != 1 && !table.key.contains(&column.id)).collect();
-        let alteration = match random.u8(..3) {
-            0 if !free.is_empty() => Alteration::Drop { name: free[random.usize(..free.len())].name.clone() },
-            1 if !free.is_empty() => {
+        let alteration = match random.u8(..7) {
+            0..2 if !free.is_empty() => Alteration::Drop { name: free[random.usize(..free.len())].name.clone() },
+            2 if !free.is_empty() => {
+                let name = free[random.usize(..free.len())].name.clone();
+                let (ty, default) = column_type(random);
+                Alteration::Replace { name, ty, default }
+            }
+            3..5 if !free.is_empty() => {
                 let column = free[random.usize(..free.len())];
                 Alteration::Rename { from: column.name.clone(), to: format!("r{}_{}", table.version, column.id) }
             }

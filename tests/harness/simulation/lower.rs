@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use arrow_array::BooleanArray;
 use siltstone_storage::{
-    Batch, Change, ColumnId, Commit, CommitInfo, Error, Merge, NewColumn, OnMatch, RowSet, Snapshot, SnapshotId,
-    TableId, TableName, TableSchema,
+    Batch, Change, ColumnId, Commented, Commit, CommitInfo, Error, Layout, Merge, NewColumn, OnMatch, PartitionKey,
+    RowSet, Snapshot, SnapshotId, SortKey, TableId, TableName, TableSchema, Transform, View, ViewColumn,
 };
 
 use super::cell::{Cell, array};
@@ -56,18 +56,22 @@ impl<'a> Lowering<'a> {
             Op::DropSchema { database, name, cascade } => Change::DropSchema { database, name, cascade },
             Op::DropTable { id } => Change::DropTable { id: TableId(id) },
             Op::RenameTable { id, name } => Change::RenameTable { id: TableId(id), name },
-            Op::CreateTable { id, name: [database, schema, table], columns, key } => {
+            Op::CreateTable { id, name, columns, key } => {
                 let keys: Vec<String> = key.iter().map(|key| column_name(&columns, *key)).collect();
                 let made =
                     Arc::new(TableSchema::new(columns.iter().map(new_column).collect(), &keys).map_err(refused)?);
                 self.schemas.insert(id, Arc::clone(&made));
-                Change::CreateTable { id: TableId(id), name: TableName::new(database, schema, table), schema: made }
+                Change::CreateTable { id: TableId(id), name: engine_name(name), schema: made }
             }
             Op::Alter { id, alteration, .. } => {
                 let next = Arc::new(altered(&self.schema(id), &alteration).map_err(refused)?);
                 self.schemas.insert(id, Arc::clone(&next));
                 Change::SetSchema { id: TableId(id), schema: next }
             }
+            Op::CreateView { view, replace } => Change::CreateView { view: Arc::new(engine_view(view)), replace },
+            Op::DropView { name } => Change::DropView { name: engine_name(name) },
+            Op::Comment { on, text } => Change::Comment { on: engine_commented(on), text },
+            Op::SetLayout { id, layout } => Change::SetLayout { id: TableId(id), layout: engine_layout(&layout) },
             Op::Append { id, rows } => Change::Append(batch(id, &rows).map_err(refused)?),
             Op::Merge { id, rows, how } => Change::Merge(merge(batch(id, &rows).map_err(refused)?, &how)),
             Op::Net { .. } => unreachable!("only the model speaks of what a transaction came to"),
@@ -109,6 +113,46 @@ pub fn commit_info(info: &world::Info) -> CommitInfo {
     CommitInfo { author, message, extra }
 }
 
+fn engine_name([database, schema, table]: [String; 3]) -> TableName {
+    TableName::new(database, schema, table)
+}
+
+/// The view as the engine has it.
+pub fn engine_view(view: world::View) -> View {
+    let column = |[name, type_name]: [String; 2]| ViewColumn { name, type_name, comment: None };
+    View {
+        name: engine_name(view.name),
+        query: view.query,
+        home_database: "LAKE".to_owned(),
+        home_schema: "main".to_owned(),
+        columns_named: true,
+        columns: view.columns.into_iter().map(column).collect(),
+        comment: view.comment,
+    }
+}
+
+fn engine_commented(on: world::Commented) -> Commented {
+    match on {
+        world::Commented::Schema { database, name } => Commented::Schema { database, name },
+        world::Commented::Table(id) => Commented::Table(TableId(id)),
+        world::Commented::Column(id, column) => Commented::Column(TableId(id), ColumnId(column)),
+    }
+}
+
+/// The layout as the engine has it.
+pub fn engine_layout(layout: &world::Layout) -> Layout {
+    let partition = |id: &u32| PartitionKey { column: ColumnId(*id), transform: Transform::Bucket(*id) };
+    let sort = |(id, descending): &(u32, bool)| SortKey {
+        column: ColumnId(*id),
+        descending: *descending,
+        nulls_first: id.is_multiple_of(2),
+    };
+    Layout {
+        partitioned_by: layout.partitioned_by.iter().map(partition).collect(),
+        sorted_by: layout.sorted_by.iter().map(sort).collect(),
+    }
+}
+
 fn merge(batch: Batch, how: &How) -> Merge {
     let ids = |columns: &[u32]| columns.iter().map(|id| ColumnId(*id)).collect();
     let on_match = match how.on_match {
@@ -132,6 +176,10 @@ fn altered(schema: &TableSchema, alteration: &Alteration) -> Result<TableSchema,
     match alteration {
         Alteration::Add { name, ty, default } => {
             schema.with_columns(vec![NewColumn { default: default.value(), ..NewColumn::new(name, ty.clone()) }])
+        }
+        Alteration::Replace { name, ty, default } => {
+            let by = NewColumn { default: default.value(), ..NewColumn::new(name, ty.clone()) };
+            schema.with_replaced_column(name, by)
         }
         Alteration::Drop { name } => schema.without_column(name),
         Alteration::Rename { from, to } => schema.with_renamed_column(from, to),

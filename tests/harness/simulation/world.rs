@@ -6,6 +6,7 @@
 //! 3. Every row has an identity that it keeps as long as it lives; a row that is changed is another row.
 
 mod changes;
+mod extras;
 mod merge;
 mod names;
 mod rows;
@@ -16,6 +17,7 @@ use std::sync::Arc;
 use siltstone_storage::{ErrorKind, LogicalType};
 
 pub use changes::Change;
+pub use extras::{Commented, Extras, Layout, View};
 pub use merge::{How, OnMatch};
 pub use rows::Rows;
 
@@ -53,6 +55,8 @@ pub struct Table {
     pub next_column: u32,
     /// Column ids of the primary key.
     pub key: Vec<u32>,
+    /// What is said of it.
+    pub extras: Extras,
     /// By identity.
     pub rows: BTreeMap<u64, Arc<Row>>,
 }
@@ -82,13 +86,17 @@ impl Table {
     }
 }
 
-/// A schema: its spelling and table ids by folded name.
+/// A schema: its spelling, table ids and views by folded name.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Schema {
     /// As spelled.
     pub name: String,
+    /// What is said of it.
+    pub comment: Option<String>,
     /// By folded name.
     pub tables: BTreeMap<String, u64>,
+    /// By folded name.
+    pub views: BTreeMap<String, View>,
 }
 
 /// A database: its spelling and schemas by folded name.
@@ -160,6 +168,21 @@ pub enum Op {
         base: u32,
         alteration: Alteration,
     },
+    CreateView {
+        view: View,
+        replace: bool,
+    },
+    DropView {
+        name: [String; 3],
+    },
+    Comment {
+        on: Commented,
+        text: Option<String>,
+    },
+    SetLayout {
+        id: u64,
+        layout: Layout,
+    },
     Append {
         id: u64,
         rows: Rows,
@@ -207,6 +230,11 @@ impl Op {
             Self::Alter { alteration: Alteration::Add { .. }, .. } => "add column",
             Self::Alter { alteration: Alteration::Drop { .. }, .. } => "drop column",
             Self::Alter { alteration: Alteration::Rename { .. }, .. } => "rename column",
+            Self::Alter { alteration: Alteration::Replace { .. }, .. } => "replace column",
+            Self::CreateView { .. } => "create view",
+            Self::DropView { .. } => "drop view",
+            Self::Comment { .. } => "comment",
+            Self::SetLayout { .. } => "set layout",
             Self::Append { .. } => "append",
             Self::Merge { how, .. } => match how.on_match {
                 OnMatch::Replace => "merge: replace",
@@ -224,9 +252,24 @@ impl Op {
 #[derive(Clone, Debug)]
 #[expect(missing_docs, reason = "each variant is the statement of the same name")]
 pub enum Alteration {
-    Add { name: String, ty: LogicalType, default: Cell },
-    Drop { name: String },
-    Rename { from: String, to: String },
+    Add {
+        name: String,
+        ty: LogicalType,
+        default: Cell,
+    },
+    Drop {
+        name: String,
+    },
+    Rename {
+        from: String,
+        to: String,
+    },
+    /// A new column in the place of another, under its name.
+    Replace {
+        name: String,
+        ty: LogicalType,
+        default: Cell,
+    },
 }
 
 /// Why a commit is not made.
@@ -291,6 +334,10 @@ impl World {
             Op::DropTable { id } => self.drop_table(*id),
             Op::RenameTable { id, name } => self.rename_table(*id, name),
             Op::Alter { id, base, alteration } => self.alter(*id, *base, alteration),
+            Op::CreateView { view, replace } => self.create_view(view, *replace),
+            Op::DropView { name } => self.drop_view(name),
+            Op::Comment { on, text } => self.comment(on, text),
+            Op::SetLayout { id, layout } => self.set_layout(*id, layout),
             Op::Append { .. } | Op::Merge { .. } | Op::Delete { .. } | Op::Net { .. } => Ok(()),
         }
     }

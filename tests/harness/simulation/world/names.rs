@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use siltstone_storage::ErrorKind;
 
-use super::{Alteration, Column, Database, Refusal, Schema, Table, World, folded};
+use super::extras::check_layout;
+use super::{Alteration, Column, Database, Extras, Refusal, Schema, Table, World, folded};
 
-fn missing(what: &str) -> Refusal {
+pub(super) fn missing(what: &str) -> Refusal {
     Refusal::new(ErrorKind::NotFound, format!("{what} does not exist"))
 }
 
-fn taken(what: &str) -> Refusal {
+pub(super) fn taken(what: &str) -> Refusal {
     Refusal::new(ErrorKind::Conflict, format!("{what} exists"))
 }
 
@@ -32,11 +33,11 @@ impl World {
         Ok(())
     }
 
-    fn database(&mut self, name: &str) -> Result<&mut Database, Refusal> {
+    pub(super) fn database(&mut self, name: &str) -> Result<&mut Database, Refusal> {
         self.databases.get_mut(&folded(name)).ok_or_else(|| missing("database"))
     }
 
-    fn schema(&mut self, database: &str, name: &str) -> Result<&mut Schema, Refusal> {
+    pub(super) fn schema(&mut self, database: &str, name: &str) -> Result<&mut Schema, Refusal> {
         self.database(database)?.schemas.get_mut(&folded(name)).ok_or_else(|| missing("schema"))
     }
 
@@ -45,13 +46,14 @@ impl World {
         if schemas.contains_key(&folded(name)) {
             return Err(taken("schema"));
         }
-        schemas.insert(folded(name), Schema { name: name.to_owned(), tables: BTreeMap::new() });
+        schemas.insert(folded(name), Schema { name: name.to_owned(), ..Schema::default() });
         Ok(())
     }
 
     pub(super) fn drop_schema(&mut self, database: &str, name: &str, cascade: bool) -> Result<(), Refusal> {
-        let tables: Vec<u64> = self.schema(database, name)?.tables.values().copied().collect();
-        if !tables.is_empty() && !cascade {
+        let schema = self.schema(database, name)?;
+        let tables: Vec<u64> = schema.tables.values().copied().collect();
+        if !(tables.is_empty() && schema.views.is_empty()) && !cascade {
             return Err(Refusal::new(ErrorKind::Invalid, "schema is not empty"));
         }
         self.database(database)?.schemas.remove(&folded(name));
@@ -68,6 +70,9 @@ impl World {
     ) -> Result<(), Refusal> {
         let [database, schema, table] = name;
         let entry = self.schema(database, schema)?;
+        if entry.views.contains_key(&folded(table)) {
+            return Err(Refusal::new(ErrorKind::Invalid, "a view has that name"));
+        }
         if entry.tables.contains_key(&folded(table)) {
             return Err(taken("table"));
         }
@@ -76,7 +81,8 @@ impl World {
         let name = [self.database(database)?.name.clone(), schema, table.clone()];
         let next_column = columns.len() as u32 + 1;
         let (columns, key) = (columns.to_vec(), key.to_vec());
-        let made = Table { id, name, version: 1, columns, next_column, key, rows: BTreeMap::new() };
+        let made =
+            Table { id, name, version: 1, columns, next_column, key, extras: Extras::default(), rows: BTreeMap::new() };
         self.tables.insert(id, Arc::new(made));
         Ok(())
     }
@@ -90,8 +96,9 @@ impl World {
 
     pub(super) fn rename_table(&mut self, id: u64, to: &str) -> Result<(), Refusal> {
         let [database, schema, from] = self.table_mut(id)?.name.clone();
-        let tables = &mut self.schema(&database, &schema)?.tables;
-        if tables.get(&folded(to)).is_some_and(|other| *other != id) {
+        let entry = self.schema(&database, &schema)?;
+        let tables = &mut entry.tables;
+        if tables.get(&folded(to)).is_some_and(|other| *other != id) || entry.views.contains_key(&folded(to)) {
             return Err(taken("table"));
         }
         tables.remove(&folded(&from));
@@ -112,6 +119,13 @@ impl World {
                 table.columns.push(Column { id, name, ty: ty.clone(), default: default.clone() });
                 table.next_column += 1;
             }
+            Alteration::Replace { name, ty, default } => {
+                for column in table.columns.iter_mut().filter(|column| folded(&column.name) == folded(name)) {
+                    let (id, name) = (table.next_column, name.clone());
+                    *column = Column { id, name, ty: ty.clone(), default: default.clone() };
+                }
+                table.next_column += 1;
+            }
             Alteration::Drop { name } => table.columns.retain(|column| folded(&column.name) != folded(name)),
             Alteration::Rename { from, to } => {
                 for column in table.columns.iter_mut().filter(|column| folded(&column.name) == folded(from)) {
@@ -119,6 +133,8 @@ impl World {
                 }
             }
         }
-        Ok(())
+        let columns = &table.columns;
+        table.extras.column_comments.retain(|id, _| columns.iter().any(|column| column.id == *id));
+        check_layout(table)
     }
 }
