@@ -53,7 +53,8 @@ impl World {
     pub(super) fn drop_schema(&mut self, database: &str, name: &str, cascade: bool) -> Result<(), Refusal> {
         let schema = self.schema(database, name)?;
         let tables: Vec<u64> = schema.tables.values().copied().collect();
-        if !(tables.is_empty() && schema.views.is_empty()) && !cascade {
+        let is_empty = tables.is_empty() && schema.views.is_empty();
+        if !is_empty && !cascade {
             return Err(Refusal::new(ErrorKind::Invalid, "schema is not empty"));
         }
         self.database(database)?.schemas.remove(&folded(name));
