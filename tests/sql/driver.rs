@@ -11,6 +11,9 @@ use serde_json::{Value, json};
 use siltstone_tests::{Api, QueryReply};
 use sqllogictest::{DB, DBOutput, DefaultColumnType};
 
+/// What records may be meant for, or not.
+pub const ENGINE: &str = "duckdb";
+
 /// One database of a server.
 #[derive(Clone, Debug)]
 pub struct Database {
@@ -71,7 +74,7 @@ impl DB for Database {
     }
 
     fn engine_name(&self) -> &str {
-        "duckdb"
+        ENGINE
     }
 }
 
@@ -86,7 +89,7 @@ fn cell(value: &Value, wanted: Option<&DefaultColumnType>, is_original: bool) ->
             Some(number) if is_original => format!("{:.0}", number.trunc()),
             _ => number.to_string(),
         },
-        (Value::Number(number), Some(DefaultColumnType::FloatingPoint)) if is_original => {
+        (Value::Number(number), Some(DefaultColumnType::FloatingPoint)) => {
             format!("{:.3}", number.as_f64().expect("a number"))
         }
         (value, _) => value.to_string(),

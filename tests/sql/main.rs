@@ -65,16 +65,25 @@ fn corpora(path: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// The records of a file. The original's form has one value per line, and remarks behind conditions, which the parser does not know.
+/// The records of a file. The original's form has one value per line, remarks behind conditions, and conditions on `halt`, which
+/// the parser does not know.
 fn records(file: &Path) -> Vec<Record<DefaultColumnType>> {
     let text = std::fs::read_to_string(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
-    let lines = text.lines().map(|line| match line.split_once('#') {
-        Some((condition, _)) if line.starts_with("skipif") || line.starts_with("onlyif") => condition,
-        _ => line,
-    });
-    let script: String = lines.flat_map(|line| [line, "\n"]).collect();
-    let name = file.display().to_string();
-    parse_with_name(&script, name).unwrap_or_else(|error| panic!("{error}"))
+    let (mut script, mut lines) = (String::new(), text.lines().peekable());
+    while let Some(line) = lines.next() {
+        let words: Vec<&str> = line.split('#').next().unwrap_or_default().split_whitespace().collect();
+        match words.as_slice() {
+            [condition @ ("onlyif" | "skipif"), database] if lines.peek().is_some_and(|line| line.trim() == "halt") => {
+                if (*condition == "onlyif") == (*database == driver::ENGINE) {
+                    break;
+                }
+                let _halt = lines.next();
+            }
+            [condition @ ("onlyif" | "skipif"), database] => script.push_str(&format!("{condition} {database}\n")),
+            _ => script.extend([line, "\n"]),
+        }
+    }
+    parse_with_name(&script, file.display().to_string()).unwrap_or_else(|error| panic!("{error}"))
 }
 
 fn replay(server: &Server, file: &Path, number: usize, plan: &Plan, report: &mut Report) {

@@ -1,4 +1,5 @@
-//! Casts that mean something else in DuckDB than in DataFusion: times and BLOBs to text, text to BLOB, UUID and JSON.
+//! Casts that mean something else in DuckDB than in DataFusion: times and BLOBs to text, text to BLOB, UUID and JSON, and numbers
+//! with a fraction to whole ones.
 //!
 //! **Invariants**
 //! 1. Each becomes a call that does what INSERT does ([`crate::cast`]); TRY_CAST gives NULL where that fails.
@@ -110,6 +111,8 @@ fn converted(source: &Field, target: &Field, stage: Stage) -> Option<LogicalType
         (L::Blob | L::Uuid | L::Json, L::Varchar) | (L::Varchar | L::Uuid | L::Json, L::Blob | L::Uuid | L::Json) => {
             stage == Stage::Written
         }
+        // Fractions round; DataFusion cuts them.
+        (L::Real | L::Double | L::Decimal { .. }, to) if to.arrow().is_integer() => stage == Stage::Written,
         _ => false,
     };
     ours.then_some(to)

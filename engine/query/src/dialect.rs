@@ -28,6 +28,9 @@ const CHAIN_MAX: usize = 500;
 /// Longest statement text. Larger than any generated INSERT worth sending as SQL.
 const SQL_BYTES_MAX: usize = 64 << 20;
 
+/// Between the parser's comparisons (20) and sums (30).
+const ARROW_PRECEDENCE: u8 = 25;
+
 /// A statement as parsed.
 #[derive(Clone, Debug)]
 pub(crate) enum Parsed {
@@ -85,6 +88,12 @@ impl Dialect for LakeDialect {
     /// `ALTER COLUMN … TYPE … USING …`.
     fn supports_alter_column_type_using(&self) -> bool {
         true
+    }
+
+    /// JSON's arrows bind tighter than comparisons, looser than sums.
+    fn get_next_precedence(&self, parser: &Parser<'_>) -> Option<Result<u8, ParserError>> {
+        let is_arrow = matches!(parser.peek_token_ref().token, Token::Arrow | Token::LongArrow);
+        is_arrow.then_some(Ok(ARROW_PRECEDENCE))
     }
 
     as_duckdb!(

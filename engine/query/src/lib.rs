@@ -22,6 +22,7 @@ use siltstone_storage::{Engine, TableName};
 
 mod access_plan;
 mod alter;
+mod arrows;
 mod by_name;
 mod cast;
 mod catalog;

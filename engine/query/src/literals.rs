@@ -19,13 +19,17 @@ use crate::types::{DECIMAL_DIGITS_MAX, logical_type};
 /// # Errors
 /// `Conversion Error` for a number that no DOUBLE holds.
 pub(crate) fn make_explicit<N: VisitMut>(node: &mut N) -> Result<()> {
-    match VisitMut::visit(node, &mut Typing) {
+    match VisitMut::visit(node, &mut Typing::default()) {
         ControlFlow::Break(error) => Err(error),
         ControlFlow::Continue(()) => Ok(()),
     }
 }
 
-struct Typing;
+#[derive(Default)]
+struct Typing {
+    /// Addresses of the lambdas that are arguments of functions which take some.
+    lambdas: Vec<usize>,
+}
 
 impl VisitorMut for Typing {
     type Break = QueryError;
@@ -35,7 +39,25 @@ impl VisitorMut for Typing {
         ControlFlow::Continue(())
     }
 
+    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<QueryError> {
+        if let Expr::Function(function) = expr
+            && let FunctionArguments::List(list) = &function.args
+            && crate::arrows::takes_lambdas(&function.name)
+        {
+            self.lambdas.extend(list.args.iter().filter_map(crate::arrows::lambda_address));
+        }
+        ControlFlow::Continue(())
+    }
+
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<QueryError> {
+        if matches!(expr, Expr::Lambda(_)) && !self.lambdas.contains(&(std::ptr::from_ref(expr) as usize)) {
+            crate::arrows::to_extraction(expr);
+            return ControlFlow::Continue(());
+        }
+        if let Expr::CompoundFieldAccess { access_chain, .. } = expr {
+            access_chain.iter_mut().for_each(name_field);
+            return ControlFlow::Continue(());
+        }
         let Expr::Value(ValueWithSpan { value: Value::Number(text, _), .. }) = expr else {
             return ControlFlow::Continue(());
         };
@@ -51,6 +73,15 @@ impl VisitorMut for Typing {
             }
             _ => ControlFlow::Break(QueryError::conversion(format_args!("{text} is out of range for DOUBLE"))),
         }
+    }
+}
+
+/// `.field` as the planner knows it: by a text.
+fn name_field(access: &mut AccessExpr) {
+    if let AccessExpr::Dot(field) = access
+        && let Expr::Identifier(name) = field
+    {
+        *field = Expr::Value(Value::SingleQuotedString(std::mem::take(&mut name.value)).into());
     }
 }
 

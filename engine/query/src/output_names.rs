@@ -180,23 +180,22 @@ fn hide_repeated(select: &mut Select, items: &[Item], hide_columns: bool) {
     }
 }
 
-/// DataFusion leaves casts out of its names and calls every subquery the same, so two different expressions may get one name.
+/// DataFusion leaves casts out of its names, calls every subquery the same, and gives operators and literals names of its own, so
+/// that two different expressions may get one name. Columns, and functions of nothing but columns, do not.
 fn has_doubtful_name(item: &SelectItem) -> bool {
     let SelectItem::UnnamedExpr(expr) = item else {
         return false;
     };
-    match expr {
-        Expr::BinaryOp { .. } | Expr::UnaryOp { .. } | Expr::Value(_) | Expr::Nested(_) => true,
-        _ => visit_expressions(expr, |part| match part {
-            Expr::Cast { .. }
-            | Expr::TypedString(_)
-            | Expr::Subquery(_)
-            | Expr::Exists { .. }
-            | Expr::InSubquery { .. } => ControlFlow::Break(()),
-            _ => ControlFlow::Continue(()),
-        })
-        .is_break(),
-    }
+    visit_expressions(expr, |part| match part {
+        Expr::Function(function) if crate::functions::aggregates::is_combination(&function.name.to_string()) => {
+            ControlFlow::Break(())
+        }
+        Expr::Identifier(_) | Expr::CompoundIdentifier(_) | Expr::Function(_) | Expr::Wildcard(_) => {
+            ControlFlow::Continue(())
+        }
+        _ => ControlFlow::Break(()),
+    })
+    .is_break()
 }
 
 fn hide(item: &mut SelectItem, name: &str, position: usize) {
@@ -239,6 +238,24 @@ fn expression_name(expr: &Expr) -> String {
             let target =
                 crate::types::logical_type(data_type).map_or_else(|_| data_type.to_string(), |ty| ty.to_string());
             format!("CAST({} AS {target})", expression_name(expr))
+        }
+        Expr::TypedString(TypedString { data_type, value, .. }) => {
+            let target =
+                crate::types::logical_type(data_type).map_or_else(|_| data_type.to_string(), |ty| ty.to_string());
+            format!("CAST({value} AS {target})")
+        }
+        Expr::InList { expr, list, negated } => {
+            let list: Vec<String> = list.iter().map(expression_name).collect();
+            format!("({} {}IN ({}))", expression_name(expr), if *negated { "NOT " } else { "" }, list.join(", "))
+        }
+        Expr::Between { expr, negated, low, high } => {
+            let not = if *negated { "NOT " } else { "" };
+            let (low, high) = (expression_name(low), expression_name(high));
+            format!("({} {not}BETWEEN {low} AND {high})", expression_name(expr))
+        }
+        Expr::Like { negated, expr, pattern, escape_char: None, .. } => {
+            let op = if *negated { "!~~" } else { "~~" };
+            format!("({} {op} {})", expression_name(expr), expression_name(pattern))
         }
         Expr::IsNull(inner) => format!("({} IS NULL)", expression_name(inner)),
         Expr::IsNotNull(inner) => format!("({} IS NOT NULL)", expression_name(inner)),

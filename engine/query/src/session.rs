@@ -18,7 +18,7 @@ use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::execution::{
     FunctionRegistry, SendableRecordBatchStream, SessionState, SessionStateDefaults, TaskContext,
 };
-use datafusion::logical_expr::LogicalPlan;
+use datafusion::logical_expr::{LogicalPlan, ScalarUDF};
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::optimizer::analyzer::resolve_grouping_function::ResolveGroupingFunction;
 use datafusion::optimizer::analyzer::type_coercion::TypeCoercion;
@@ -36,14 +36,16 @@ use crate::catalog::{Databases, Scope};
 use crate::conversions::{Conversions, Stage};
 use crate::dml::ATTEMPTS_MAX;
 use crate::error::Result;
+use crate::functions::aggregates::Combinations;
 use crate::functions::arithmetic::Division;
 use crate::functions::measure::Measured;
-use crate::functions::scalar;
+use crate::functions::rewrites::Rewrites;
 use crate::functions::session::{SessionFacts, functions};
+use crate::functions::{aggregate, scalar};
 use crate::names::{Defaults, Spelling, resolve};
 use crate::output_names::OutputNames;
 use crate::query_memory::{QueryMemory, SharedMemory};
-use crate::rules::PlanSubqueries;
+use crate::rules::{CheckedArithmetic, PlanSubqueries, WholeDivision};
 use crate::transaction::OpenTransaction;
 use crate::types::LakeTypes;
 use crate::views::{self, ViewPlans};
@@ -121,6 +123,8 @@ impl Core {
             .with_information_schema(false);
         let execution = &mut config.options_mut().execution;
         execution.sort_spill_reservation_bytes = (budget_bytes / 32).min(SORT_MERGE_BYTES_MAX);
+        // DataFusion 55.2 builds the filter from the plain columns alone: min(a) then hides rows that min(-b) needs.
+        config.options_mut().optimizer.enable_aggregate_dynamic_filter_pushdown = false;
         let parser = &mut config.options_mut().sql_parser;
         parser.enable_ident_normalization = false;
         parser.parse_float_as_decimal = true;
@@ -128,21 +132,29 @@ impl Core {
         let rules: Vec<Arc<dyn AnalyzerRule + Send + Sync>> = vec![
             Arc::new(ResolveGroupingFunction::new()),
             Arc::new(Conversions { stage: Stage::Written }),
+            Arc::new(WholeDivision),
             Arc::new(TypeCoercion::new()),
             Arc::new(Conversions { stage: Stage::Coerced }),
             Arc::new(PlanSubqueries),
         ];
+        config.options_mut().execution.time_zone = Some(TIMEZONE_DEFAULT.to_owned());
+        // Functions that keep a zone take it when they are registered.
+        let zoned = |function: Arc<ScalarUDF>| {
+            function.inner().with_updated_config(config.options()).map_or(function, Arc::new)
+        };
+        let scalar_functions: Vec<Arc<ScalarUDF>> = scalar().into_iter().map(zoned).collect();
         let table_functions = SessionStateDefaults::default_table_functions();
         let mut template = SessionStateBuilder::new()
             .with_config(config)
             .with_runtime_env(Arc::clone(&runtime))
             .with_analyzer_rules(rules)
             .with_expr_planners(SessionStateDefaults::default_expr_planners())
+            .with_physical_optimizer_rule(Arc::new(CheckedArithmetic))
             .with_physical_optimizer_rule(Arc::new(YieldingJoins))
             .with_type_planner(Arc::new(LakeTypes))
-            .with_scalar_functions([SessionStateDefaults::default_scalar_functions(), scalar()].concat())
+            .with_scalar_functions(scalar_functions)
             .with_higher_order_functions(SessionStateDefaults::default_higher_order_functions())
-            .with_aggregate_functions(SessionStateDefaults::default_aggregate_functions())
+            .with_aggregate_functions(aggregate())
             .with_window_functions(SessionStateDefaults::default_window_functions())
             .with_table_function_list(table_functions)
             .build();
@@ -459,6 +471,8 @@ impl Session {
         }
         // Neither registry ever refuses.
         let _registered = state.register_expr_planner(Arc::new(Division { whole: self.integer_division }));
+        let _registered = state.register_expr_planner(Arc::new(Combinations));
+        let _registered = state.register_function_rewrite(Arc::new(Rewrites));
         for function in overrides {
             // Replacing a function of the same name is the point; a state's registry never refuses.
             let _replaced = state.register_udf(Arc::new(function));

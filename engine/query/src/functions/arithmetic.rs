@@ -34,10 +34,8 @@ impl ExprPlanner for Division {
             BinaryOperator::Modulo if !whole => binary_expr(dividend, Operator::Modulo, divisor),
             BinaryOperator::Modulo => binary_expr(dividend, Operator::Modulo, not_zero(divisor, &right)?),
             _ if whole => binary_expr(dividend, Operator::Divide, not_zero(divisor, &right)?),
-            _ => {
-                let quotient = binary_expr(float(dividend, &left), Operator::Divide, float(divisor, &right));
-                datafusion::functions::math::expr_fn::floor(quotient)
-            }
+            // Of numbers with a fraction, `//` is nothing but a division.
+            _ => binary_expr(float(dividend, &left), Operator::Divide, float(divisor, &right)),
         }))
     }
 }

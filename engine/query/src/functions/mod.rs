@@ -1,15 +1,37 @@
 //! What SQL has here and DataFusion has not, or has otherwise: one family per file.
 
+pub(crate) mod aggregates;
 pub(crate) mod arithmetic;
+mod clock;
 pub(crate) mod error;
+mod json;
 pub(crate) mod measure;
+mod numbers;
+pub(crate) mod rewrites;
+mod row_wise;
 pub(crate) mod session;
+mod texts;
+mod time_format;
+mod types;
 
 use std::sync::Arc;
 
-use datafusion::logical_expr::ScalarUDF;
+use datafusion::execution::SessionStateDefaults;
+use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
 
-/// Functions of one value per row, whatever the session.
+/// Functions of one value per row: DataFusion's, and ours over them.
 pub(crate) fn scalar() -> Vec<Arc<ScalarUDF>> {
-    vec![error::error()]
+    let mut functions = types::adapted(SessionStateDefaults::default_scalar_functions());
+    functions.extend(clock::functions());
+    functions.extend(texts::functions());
+    functions.extend(json::functions());
+    functions.extend(numbers::functions());
+    functions.extend(rewrites::functions());
+    functions.extend([error::error(), types::type_of()]);
+    functions
+}
+
+/// Aggregates: DataFusion's, and ours beside them.
+pub(crate) fn aggregate() -> Vec<Arc<AggregateUDF>> {
+    aggregates::adapted(SessionStateDefaults::default_aggregate_functions())
 }
