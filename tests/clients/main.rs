@@ -73,6 +73,14 @@ fn the_altertable_package_works_unmodified() {
 }
 
 #[test]
+fn analytical_queries_give_duckdbs_answers() {
+    // TPC-H's 22 queries and ClickBench's 43, on small data that DuckDB makes and that is loaded through /upload as Parquet.
+    let server = Server::start(Launch::new(env!("CARGO_BIN_EXE_siltstone")));
+    let printed = python(&server, "duckdb_answers.py");
+    assert!(printed.ends_with("all good\n"), "{printed}");
+}
+
+#[test]
 fn the_stream_scripts_work_unmodified() {
     // The documentation's httpx scripts, plain, merging and compressed, and a requests user with JSON, a generator and NDJSON.
     let server = server();
