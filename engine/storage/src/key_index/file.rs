@@ -138,7 +138,7 @@ impl SegmentKeyIndex {
     }
 
     /// Number of rows in the index.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "fuzzing"))]
     pub(crate) fn rows(&self) -> usize {
         self.positions.len()
     }
