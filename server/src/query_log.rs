@@ -150,9 +150,11 @@ impl Entry {
     /// The task that runs it, for [`Entry::stop`].
     pub fn set_worker(&self, worker: AbortHandle) {
         let mut state = self.state.lock();
-        match state.end {
-            None => state.worker = Some(worker),
-            Some(_) => worker.abort(),
+        if state.end.is_none() {
+            state.worker = Some(worker);
+        } else if self.stopped.borrow().is_some() {
+            // One that has ended by itself is left alone: it may still have its last words to say.
+            worker.abort();
         }
     }
 

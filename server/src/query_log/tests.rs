@@ -61,3 +61,19 @@ fn statements_take_bounded_memory() {
     }
     assert!(log.inner.lock().text_bytes <= TEXT_BYTES_MAX);
 }
+
+#[tokio::test]
+async fn a_worker_named_late_is_ended_only_if_its_query_was_stopped() {
+    // Proves that a query which was over before its task was known still says that it is done.
+    let log = QueryLog::default();
+    let finished = log.begin(origin("u", 1, "s"), "SELECT 1").expect("new");
+    finished.finish(None);
+    let task = tokio::spawn(std::future::ready("done"));
+    finished.set_worker(task.abort_handle());
+    assert_eq!(task.await.expect("not ended"), "done");
+    let stopped = log.begin(origin("u", 2, "s"), "SELECT 2").expect("new");
+    assert!(stopped.stop(Stop::ClientGone));
+    let task = tokio::spawn(std::future::pending::<()>());
+    stopped.set_worker(task.abort_handle());
+    assert!(task.await.expect_err("it never ends by itself").is_cancelled());
+}
