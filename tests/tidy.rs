@@ -186,6 +186,43 @@ fn every_format_on_disk_has_a_page() {
     assert_none(&offences, "formats without a page");
 }
 
+/// The files that a format's page names as its codec: `Codec: `a.rs`, `folder/`; hash `0123abcd`.`
+fn codec(page: &str, text: &str) -> Option<(Vec<PathBuf>, String)> {
+    let line = text.lines().find_map(|line| line.strip_prefix("Codec: "))?;
+    let (named, hash) = line.split_once("; hash ")?;
+    let mut found = Vec::new();
+    for name in named.split(", ").map(|name| name.trim_matches('`')) {
+        match name.strip_suffix('/') {
+            Some(folder) => found.extend(files(folder, "rs").into_iter().filter(|path| !is_test(path))),
+            None => found.push(PathBuf::from(name)),
+        }
+    }
+    assert!(!found.is_empty(), "{page} names no file");
+    Some((found, hash.trim_end_matches('.').trim_matches('`').to_owned()))
+}
+
+#[test]
+fn format_pages_and_their_codecs_change_together() {
+    // Whoever touches a codec looks at its page, and renews the hash there only then.
+    let mut offences = Vec::new();
+    for page in files("docs/formats", "md") {
+        let name = page.display().to_string();
+        let Some((sources, written)) = codec(&name, &read(&page)) else {
+            offences.push(format!("{name}: no line \"Codec: `…`; hash `…`.\""));
+            continue;
+        };
+        let mut hasher = crc32fast::Hasher::new();
+        for source in sources {
+            hasher.update(read(&source).as_bytes());
+        }
+        let hash = format!("{:08x}", hasher.finalize());
+        if hash != written {
+            offences.push(format!("{name}: the codec changed; when the page is true again, its hash is {hash}"));
+        }
+    }
+    assert_none(&offences, "format pages behind their codecs");
+}
+
 #[test]
 fn links_between_pages_resolve() {
     // A reader who follows a relative link finds the page.
