@@ -8,7 +8,7 @@ use arrow_array::{ArrayRef, Int64Array};
 use siltstone_storage::io::sim::SimDisk;
 use siltstone_storage::{
     Batch, Change, ColumnId, Commit, CommitInfo, Engine, ErrorKind, LogicalType, Merge, NewColumn, OnMatch, Options,
-    SnapshotId, TableId, TableName, TableSchema,
+    SnapshotId, TableId, TableName, TableSchema, Value,
 };
 
 fn open(disk: &SimDisk) -> Engine {
@@ -122,4 +122,27 @@ fn a_refused_commit_is_no_conflict_to_a_transaction() {
     let refused = vec![Change::Append(rows(table, &[&[2], &[20]])), Change::Append(rows(table, &[&[1], &[30]]))];
     engine.write(Commit::new(refused)).expect_err("a key that exists");
     transaction.commit(CommitInfo::default()).expect("nobody else changed the table");
+}
+
+#[test]
+fn a_column_that_never_was_leaves_no_key_index() {
+    // Seed 6003592: a transaction added a column, merged by it and was given up. The next column got the same id and another default, and a
+    // merge by it asked the index that the transaction had left with the segment.
+    let disk = SimDisk::new(6_003_592);
+    let engine = open(&disk);
+    let table = table(&engine, &["a"], &[]);
+    commit(&engine, vec![Change::Append(rows(table, &[&[1, 2]]))]);
+    engine.flush().expect("a healthy disk");
+    let with_default = |value: i64| {
+        let schema = Arc::clone(engine.snapshot().catalog().table_by_id(table).expect("the table").schema());
+        let column = NewColumn { default: Some(Value::Int(value)), ..NewColumn::new("b", LogicalType::BigInt) };
+        Change::SetSchema { id: table, schema: Arc::new(schema.with_columns(vec![column]).expect("a new name")) }
+    };
+    let mut transaction = engine.begin();
+    transaction.apply(with_default(10)).expect("a new column");
+    transaction.apply(update(rows(table, &[&[3], &[10]]), 2)).expect("a merge by it");
+    drop(transaction);
+    commit(&engine, vec![with_default(20)]);
+    let merged = engine.write(Commit::new(vec![update(rows(table, &[&[7], &[20]]), 2)])).expect("a merge that fits");
+    assert_eq!((merged.rows.updated, merged.rows.inserted), (2, 0), "both rows hold the default");
 }

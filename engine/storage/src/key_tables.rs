@@ -13,16 +13,18 @@ use std::sync::Arc;
 use arrow_array::ArrayRef;
 use parking_lot::Mutex;
 
+use crate::array_codec::encode_value;
 use crate::columns::default_array;
 use crate::commit::Batch;
 use crate::error::{Error, ErrorKind, Result};
+use crate::frame::PutBytes;
 use crate::ids::{ColumnId, TableId};
 use crate::io::Disk;
 use crate::key_index::{KeyHasher, Keys, MemoryKeyIndex, SegmentKeyIndex, Subject};
-use crate::manifest::{SEGMENT_FOLDER, SegmentEntry};
+use crate::manifest::SEGMENT_FOLDER;
 use crate::merge::Match;
 use crate::places::Place;
-use crate::schema::TableSchema;
+use crate::schema::{Column, TableSchema};
 use crate::state::{LiveSegment, TableRows};
 
 /// Columns of a key, by id.
@@ -33,6 +35,8 @@ pub(crate) type KeyColumns = Arc<[ColumnId]>;
 pub(crate) struct Key {
     pub(crate) columns: KeyColumns,
     hasher: KeyHasher,
+    /// What rows hold that do not say, column by column, as bytes: NaN equals itself there.
+    defaults: Arc<[Vec<u8>]>,
 }
 
 impl Key {
@@ -41,12 +45,19 @@ impl Key {
     pub(crate) fn new(schema: &TableSchema, columns: &[ColumnId], secret: [u8; 16]) -> Result<Self> {
         let mut columns = columns.to_vec();
         columns.sort_unstable();
-        let types = columns
+        let described = columns
             .iter()
-            .map(|id| schema.column_by_id(*id).map(|column| column.logical_type.clone()))
+            .map(|id| schema.column_by_id(*id))
             .collect::<Option<Vec<_>>>()
             .ok_or_else(|| Error::new(ErrorKind::NotFound, format!("key columns do not exist: ids={columns:?}")))?;
-        Ok(Self { hasher: KeyHasher::new(&types, secret)?, columns: columns.into() })
+        let types: Vec<_> = described.iter().map(|column| column.logical_type.clone()).collect();
+        let default = |column: &&Column| {
+            let mut bytes = Vec::new();
+            encode_value(column.default.as_ref(), &mut bytes);
+            bytes
+        };
+        let defaults = described.iter().map(default).collect();
+        Ok(Self { hasher: KeyHasher::new(&types, secret)?, columns: columns.into(), defaults })
     }
 
     /// The keys of `rows` rows, of which `column` gives the columns that are stored.
@@ -64,13 +75,23 @@ impl Key {
         self.hasher.hash(&arrays.collect::<Result<Vec<_>>>()?)
     }
 
-    /// Whether a table still has the columns, in types that make the same keys.
+    /// Whether a table still has the columns, in types that make the same keys and with the same defaults.
     fn fits(&self, schema: &TableSchema, secret: [u8; 16]) -> bool {
-        Self::new(schema, &self.columns, secret).is_ok_and(|key| key.hasher.layout() == self.hasher.layout())
+        Self::new(schema, &self.columns, secret)
+            .is_ok_and(|key| key.hasher.layout() == self.hasher.layout() && key.defaults == self.defaults)
     }
 
-    fn subject(&self, entry: &SegmentEntry) -> Subject {
+    fn subject(&self, segment: &LiveSegment) -> Subject {
+        let entry = &segment.entry;
+        let mut absent = Vec::new();
+        for (id, default) in self.columns.iter().zip(&*self.defaults) {
+            if segment.reader.column_type(*id).is_none() {
+                absent.put_u32(id.0);
+                absent.put_sized(default);
+            }
+        }
         Subject {
+            absent,
             segment: entry.id,
             segment_rows: entry.rows as u32,
             segment_checksum: entry.checksum,
@@ -82,7 +103,7 @@ impl Key {
 
 /// The key indexes of one segment that were asked for.
 #[derive(Debug, Default)]
-pub(crate) struct SegmentKeys(Mutex<Vec<(KeyColumns, Arc<SegmentKeyIndex>)>>);
+pub(crate) struct SegmentKeys(Mutex<Vec<(Subject, Arc<SegmentKeyIndex>)>>);
 
 impl SegmentKeys {
     /// Bytes of their files.
@@ -94,7 +115,8 @@ impl SegmentKeys {
 impl LiveSegment {
     /// Whether the index of a key is at hand.
     pub(crate) fn has_key_index(&self, key: &Key) -> bool {
-        self.keys.0.lock().iter().any(|(columns, _)| *columns == key.columns)
+        let subject = key.subject(self);
+        self.keys.0.lock().iter().any(|(known, _)| *known == subject)
     }
 
     /// This segment's index of a key: at hand, else from its file, else made now, which reads the key columns.
@@ -102,18 +124,18 @@ impl LiveSegment {
     /// # Errors
     /// `Corrupt` for damaged columns, `Exhausted` when there is no space for the file.
     pub(crate) fn key_index(&self, disk: &dyn Disk, schema: &TableSchema, key: &Key) -> Result<Arc<SegmentKeyIndex>> {
+        let subject = key.subject(self);
         let mut known = self.keys.0.lock();
-        if let Some((_, index)) = known.iter().find(|(columns, _)| *columns == key.columns) {
+        if let Some((_, index)) = known.iter().find(|(known, _)| *known == subject) {
             return Ok(Arc::clone(index));
         }
-        let subject = key.subject(&self.entry);
         let path = format!("{SEGMENT_FOLDER}/{}", subject.file_name());
         let index = Arc::new(match open(disk, &path, &subject) {
             Ok(index) => index,
             Err(error) if is_made_up_for(&error) => self.make_key_index(disk, schema, key, &subject, &path)?,
             Err(error) => return Err(error),
         });
-        known.push((Arc::clone(&key.columns), Arc::clone(&index)));
+        known.push((subject, Arc::clone(&index)));
         Ok(index)
     }
 

@@ -55,15 +55,19 @@ pub(crate) struct Subject {
     pub(crate) columns: Vec<ColumnId>,
     /// How keys become hashes.
     pub(crate) layout: KeyLayout,
+    /// What the rows hold in key columns that the segment does not have: ids and defaults. The same id may be given to another column with
+    /// another default, if the first one's commit was refused or its transaction rolled back.
+    pub(crate) absent: Vec<u8>,
 }
 
 impl Subject {
-    /// Name of the file in the folder of segments: the segment's id, a dash, a hash of the key columns and of how they are hashed. So a
-    /// column that was changed to another kind has an index of another name.
+    /// Name of the file in the folder of segments: the segment's id, a dash, a hash of the key columns, of how they are hashed, and of the
+    /// defaults of those that the segment does not have. So a column that was changed to another kind has an index of another name.
     pub(crate) fn file_name(&self) -> String {
         let mut described = Vec::new();
         self.columns.iter().for_each(|column| described.put_u32(column.0));
         self.layout.encode(&mut described);
+        described.put(&self.absent);
         format!("{:016x}-{:016x}.keys", self.segment.0, SipHasher24::new().hash(&described))
     }
 }

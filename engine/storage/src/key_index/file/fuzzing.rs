@@ -91,6 +91,7 @@ fn subject(segment_rows: u32, hasher: &KeyHasher) -> Subject {
         segment_checksum: 0xfeed_beef,
         columns: vec![ColumnId(3)],
         layout: hasher.layout().clone(),
+        absent: Vec::new(),
     }
 }
 

@@ -29,7 +29,14 @@ fn keys(form: KeyForm, values: &[Option<i64>]) -> (Keys, KeyLayout) {
 
 fn subject(rows: usize, layout: KeyLayout) -> Subject {
     let columns = vec![ColumnId(3)];
-    Subject { segment: SegmentId(42), segment_rows: rows as u32, segment_checksum: 0xfeed_beef, columns, layout }
+    Subject {
+        segment: SegmentId(42),
+        segment_rows: rows as u32,
+        segment_checksum: 0xfeed_beef,
+        columns,
+        layout,
+        absent: Vec::new(),
+    }
 }
 
 fn built(form: KeyForm, values: &[Option<i64>]) -> (Buffer, Subject) {
