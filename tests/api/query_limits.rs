@@ -23,6 +23,14 @@ fn start(api: &Api, statement: &str) -> BufReader<reqwest::blocking::Response> {
     response
 }
 
+/// A query's first line leaves before it has its turn: waits until it has.
+fn until_one_runs(api: &Api) {
+    let waited = Instant::now();
+    while !api.get("/metrics").text().contains("siltstone_queries_running 1") {
+        assert!(waited.elapsed() < Duration::from_secs(10), "the query does not start");
+    }
+}
+
 #[test]
 fn a_query_ends_when_its_time_is_over() {
     // In every format, and with a message that names the limit; the next query runs.
@@ -61,6 +69,7 @@ fn queries_wait_for_their_turn_and_are_refused_past_the_queue() {
     let server = Server::start(arguments.iter().fold(launch(), |launch, argument| launch.arg(*argument)));
     let api = server.api();
     let running = start(&api, ENDLESS);
+    until_one_runs(&api);
     let waiting = start(&api, "SELECT 42 AS answer");
     let refused = api.query_with(&json!({"statement": "SELECT 1"}));
     assert_eq!((refused.status, refused.header("retry-after")), (429, "1"), "{}", refused.text());
@@ -79,6 +88,7 @@ fn waiting_too_long_is_an_error_of_its_own() {
     let server = Server::start(arguments.iter().fold(launch(), |launch, argument| launch.arg(*argument)));
     let api = server.api();
     let running = start(&api, ENDLESS);
+    until_one_runs(&api);
     let reply = api.query_with(&json!({"statement": "SELECT 1"}));
     let parsed = QueryReply::parse(reply.text());
     assert!(parsed.error.is_some_and(|error| error.contains("too many queries")), "{}", reply.text());
