@@ -1,7 +1,7 @@
 //! Rows of a result as one Parquet file, written row group by row group.
 //!
 //! **Invariants**
-//! 1. What is held in memory is at most one row group ([`ROW_GROUP_BYTES`], [`ROW_GROUP_ROWS`]) and one batch.
+//! 1. What is held in memory is at most one row group (`ROW_GROUP_BYTES`, `ROW_GROUP_ROWS`) and one batch.
 //! 2. Without its last bytes the file is no Parquet file: a result that broke off cannot look complete.
 //! 3. Columns have the types that the result says they have: a type that Parquet lacks becomes the text that the other formats
 //!    show, never something near it.

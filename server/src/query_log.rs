@@ -3,7 +3,7 @@
 //! **Invariants**
 //! 1. A query ends once: by itself or by [`Entry::stop`]; whichever comes second changes nothing.
 //! 2. Users see their own queries only: the same id of another user is another query.
-//! 3. Memory is bounded: [`ENTRIES_MAX`] entries, [`TEXT_BYTES_MAX`] of statements, [`KEPT`]. A running query is never forgotten.
+//! 3. Memory is bounded: `ENTRIES_MAX` entries, `TEXT_BYTES_MAX` of statements, `KEPT`. A running query is never forgotten.
 //!
 //! It knows no dialect, and rows it never holds. It does not survive a restart.
 
