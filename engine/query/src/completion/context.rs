@@ -7,7 +7,7 @@
 use siltstone_storage::same_name;
 
 use super::lexer::{Word, WordKind, words};
-use super::words::{AFTER_A_TABLE, ENDS_A_FROM};
+use super::words::{ENDS_A_FROM, GOES_ON_IN_A_FROM};
 
 /// What belongs at the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -243,7 +243,8 @@ fn table(words: &[&Word], mut at: usize) -> Option<(TableInScope, usize)> {
     if words.get(at).is_some_and(|word| word.is("AS")) {
         at += 1;
     }
-    let alias = words.get(at).filter(|word| word.is_name() && !word.is_one_of(AFTER_A_TABLE));
+    let keyword = |word: &Word| word.is_one_of(ENDS_A_FROM) || word.is_one_of(GOES_ON_IN_A_FROM);
+    let alias = words.get(at).filter(|word| word.is_name() && !keyword(word));
     let alias = alias.map(|word| word.text.clone());
     at += usize::from(alias.is_some());
     Some((TableInScope { path, alias }, at))

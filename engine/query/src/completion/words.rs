@@ -135,24 +135,8 @@ pub(super) const ENDS_A_FROM: &[&str] = &[
     "WHEN",
 ];
 
-/// Keywords that follow a table's name, and so are no alias of it.
-pub(super) const AFTER_A_TABLE: &[&str] = &[
-    "WHERE",
-    "GROUP",
-    "HAVING",
-    "ORDER",
-    "LIMIT",
-    "OFFSET",
-    "UNION",
-    "EXCEPT",
-    "INTERSECT",
-    "WINDOW",
-    "QUALIFY",
-    "ON",
-    "USING",
-    "SET",
-    "VALUES",
-    "WHEN",
+/// Keywords that follow a table's name within a table list: with those that end the list, what is no alias of the table.
+pub(super) const GOES_ON_IN_A_FROM: &[&str] = &[
     "JOIN",
     "INNER",
     "LEFT",
