@@ -63,7 +63,7 @@ impl Simulation {
     }
 
     /// Compares the outcomes of a group with what the model says of it.
-    fn conclude(
+    pub(super) fn conclude(
         &mut self,
         wishes: Vec<Wish>,
         outcomes: Vec<Result<Committed, Error>>,

@@ -154,7 +154,8 @@ impl Simulation {
         self.pass_time();
         match self.random.u8(..100) {
             0..43 => self.commit()?,
-            43..60 => self.transact()?,
+            43..57 => self.transact()?,
+            57..60 => self.load()?,
             60..66 => self.flush()?,
             66..69 => self.compact()?,
             69..71 => self.prepare_spare()?,

@@ -87,6 +87,11 @@ impl Generator {
         [said("author"), said("message"), said("{\"tag\":1}").map(|_| "{\"tag\":1}".to_owned())]
     }
 
+    /// Rows to add to a table.
+    pub fn some_rows(&mut self, table: &Table) -> Rows {
+        self.rows(table)
+    }
+
     /// `past` is where rows can be picked from, if not in `seen` alone.
     fn op(&mut self, world: &World, seen: &World, past: Option<&Model>, new_id: &mut dyn FnMut() -> u64) -> Op {
         let Some(table) = self.table(world) else { return self.create_table(new_id()) };

@@ -17,6 +17,7 @@ mod commits;
 mod damage;
 mod driver;
 mod generate;
+mod loads;
 mod lower;
 mod model;
 mod read;
