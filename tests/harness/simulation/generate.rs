@@ -61,17 +61,24 @@ impl Generator {
         // Later changes of a commit build on its earlier ones: they are chosen in the world that those make.
         let mut world = seen.clone();
         for op in &wish.ops {
-            world = after(&world, op);
+            world = after(&world, op).unwrap_or(world);
         }
         let changes = [1, 1, 1, 2, 2, 3, 4][self.random.usize(..7)];
         for _ in 0..changes {
             let op = self.op(&world, seen, Some(past), new_id);
             // Rows are changed under the columns that the whole commit leaves: no column changes once rows did.
             let altered = matches!(op, Op::Alter { id, .. } if wish.ops.iter().any(|op| op.rows_of() == Some(id)));
-            if !altered {
-                world = after(&world, &op);
-                wish.ops.push(op);
+            if altered {
+                continue;
             }
+            let next = after(&world, &op);
+            let refused = matches!(op, Op::Alter { .. }) && next.is_none();
+            wish.ops.push(op);
+            if refused {
+                // The whole commit will be; another change of those columns could not even be put into words.
+                break;
+            }
+            world = next.unwrap_or(world);
         }
         wish
     }
@@ -235,7 +242,7 @@ fn rows_of(given: Vec<(u32, LogicalType, Vec<Cell>)>, count: usize) -> Rows {
     Rows { columns: given.into_iter().map(|(id, ty, _)| (id, ty)).collect(), cells }
 }
 
-/// The world after one change, or the same one if it does not fit: then the whole commit will be refused.
-fn after(world: &World, op: &Op) -> World {
-    world.commit(std::slice::from_ref(op), Info::default(), 0).map_or_else(|_| world.clone(), |(next, _)| next)
+/// The world after one change; `None` if it does not fit: then the whole commit will be refused.
+fn after(world: &World, op: &Op) -> Option<World> {
+    world.commit(std::slice::from_ref(op), Info::default(), 0).map(|(next, _)| next).ok()
 }
