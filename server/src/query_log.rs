@@ -152,7 +152,7 @@ impl Entry {
         let mut state = self.state.lock();
         if state.end.is_none() {
             state.worker = Some(worker);
-        } else if self.stopped.borrow().is_some() {
+        } else if self.stop_reason().is_some() {
             // One that has ended by itself is left alone: it may still have its last words to say.
             worker.abort();
         }
@@ -181,11 +181,13 @@ impl Entry {
         if state.end.is_some() {
             return false;
         }
-        if let Some(worker) = state.close() {
+        let worker = state.close();
+        state.end = Some(self.end_now(Some(why.message())));
+        // First the reason, then the end of the task: whoever sees the task gone finds out why.
+        self.stopped.send_replace(Some(why));
+        if let Some(worker) = worker {
             worker.abort();
         }
-        state.end = Some(self.end_now(Some(why.message())));
-        self.stopped.send_replace(Some(why));
         true
     }
 
@@ -205,6 +207,11 @@ impl Entry {
             // The sender is ours: it cannot go away.
             None => std::future::pending().await,
         }
+    }
+
+    /// Why it was stopped, if it was.
+    pub fn stop_reason(&self) -> Option<Stop> {
+        *self.stopped.borrow()
     }
 
     /// How it ended; `None` while it runs.

@@ -194,7 +194,11 @@ impl Running {
         let stop = tokio::select! {
             biased;
             stop = self.entry.stopped() => stop,
-            event = self.events.recv() => return event,
+            event = self.events.recv() => match self.entry.stop_reason() {
+                // It was stopped just after the first branch had looked.
+                Some(stop) if event.is_none() => stop,
+                _ => return event,
+            },
             stop = Deadline::over(self.deadline) => {
                 self.entry.stop(stop);
                 stop

@@ -77,3 +77,21 @@ async fn a_worker_named_late_is_ended_only_if_its_query_was_stopped() {
     stopped.set_worker(task.abort_handle());
     assert!(task.await.expect_err("it never ends by itself").is_cancelled());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_sees_a_task_gone_knows_why() {
+    // Proves that the reason for a stop is there before the task ends, however the threads run.
+    let log = QueryLog::default();
+    for id in 0..500 {
+        let entry = log.begin(origin("u", id, "s"), "SELECT 1").expect("new");
+        let task = tokio::spawn(std::future::pending::<()>());
+        entry.set_worker(task.abort_handle());
+        let stopper = tokio::task::spawn_blocking({
+            let entry = Arc::clone(&entry);
+            move || entry.stop(Stop::Cancelled)
+        });
+        assert!(task.await.expect_err("it never ends by itself").is_cancelled());
+        assert_eq!(entry.stop_reason(), Some(Stop::Cancelled));
+        assert!(stopper.await.expect("no panic"));
+    }
+}
