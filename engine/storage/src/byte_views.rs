@@ -201,6 +201,15 @@ fn long_view(head: u128, length: usize, buffer: usize, offset: usize) -> u128 {
     length as u128 | (prefix << 32) | ((buffer as u128) << 64) | ((offset as u128) << 96)
 }
 
+/// The view of a value that is alone in its buffer: whole if it is short, else its length and first bytes are that of any view of it.
+#[inline]
+pub(crate) fn view_of(value: &[u8]) -> u128 {
+    match value.len() {
+        length if length <= INLINE_BYTES_MAX => inline_view(head(value, 0), length),
+        length => long_view(head(value, 0), length, 0, 0),
+    }
+}
+
 /// Length of the value behind a view.
 #[inline]
 pub(crate) fn view_length(view: u128) -> usize {

@@ -16,10 +16,17 @@ use crate::schema::Column;
 use crate::value::Value;
 use crate::zone_map::ZoneMap;
 
-/// `rows` times the column's default, else NULL.
-///
-/// # Errors
-/// `Invalid` if the default is not a value of the column's type.
+impl Column {
+    /// What rows hold that do not mention it: `rows` times its default, else NULL.
+    ///
+    /// # Errors
+    /// `Invalid` if the default is not a value of the column's type.
+    pub fn default_array(&self, rows: usize) -> Result<ArrayRef> {
+        default_array(self, rows)
+    }
+}
+
+/// See [`Column::default_array`].
 pub(crate) fn default_array(column: &Column, rows: usize) -> Result<ArrayRef> {
     match &column.default {
         None => Ok(null_array(&column.logical_type, rows)),

@@ -8,14 +8,14 @@
 //! It does not know how values are stored.
 
 use std::borrow::Borrow;
+use std::cmp::Ordering;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
-    ArrowPrimitiveType, ByteViewType, Date32Type, Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type,
-    Int32Type, Int64Type, Time64MicrosecondType, TimestampMicrosecondType, UInt8Type, UInt16Type, UInt32Type,
-    UInt64Type,
+    ArrowPrimitiveType, Date32Type, Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type,
+    Int64Type, Time64MicrosecondType, TimestampMicrosecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
-use arrow_array::{Array, GenericByteViewArray, PrimitiveArray};
+use arrow_array::{Array, PrimitiveArray};
 use arrow_buffer::{BooleanBuffer, NullBuffer};
 use arrow_schema::DataType;
 
@@ -26,6 +26,7 @@ use crate::predicate::{Comparison, Predicate};
 use crate::value::Value;
 use crate::zone_map::ZoneMap;
 
+mod bytes;
 #[cfg(test)]
 mod tests;
 
@@ -138,8 +139,8 @@ impl Condition {
                 BooleanBuffer::collect_bool(rows, |row| wanted.holds(&values[row]))
             }
             Self::Bytes(wanted) => match array.data_type() {
-                DataType::Utf8View => test_bytes(wanted, array.as_string_view()),
-                _ => test_bytes(wanted, array.as_binary_view()),
+                DataType::Utf8View => bytes::test(wanted, array.as_string_view()),
+                _ => bytes::test(wanted, array.as_binary_view()),
             },
         };
         with_nulls(values, array.nulls())
@@ -189,19 +190,24 @@ fn test_values<T: ArrowPrimitiveType<Native: Key>>(test: &KeyTest, array: &dyn A
     test.mask(values.len(), |row| values[row].key())
 }
 
-fn test_bytes<T: ByteViewType>(wanted: &Wanted<Vec<u8>>, array: &GenericByteViewArray<T>) -> BooleanBuffer {
-    BooleanBuffer::collect_bool(array.len(), |row| {
-        let value: &T::Native = array.value(row);
-        wanted.holds::<[u8]>(value.as_ref())
-    })
-}
-
 /// What a value has to be, in terms of values that order as the type's do.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Wanted<K> {
     Compare(Comparison, K),
     /// Sorted and distinct once it went through [`Wanted::map`].
     OneOf(Vec<K>),
+}
+
+/// Whether a value that stands to the other in this order qualifies.
+fn allows(op: Comparison, order: Ordering) -> bool {
+    match op {
+        Comparison::Equal => order.is_eq(),
+        Comparison::NotEqual => order.is_ne(),
+        Comparison::Less => order.is_lt(),
+        Comparison::LessOrEqual => order.is_le(),
+        Comparison::Greater => order.is_gt(),
+        Comparison::GreaterOrEqual => order.is_ge(),
+    }
 }
 
 impl<V> Wanted<V> {
@@ -228,17 +234,10 @@ impl<K> Wanted<K> {
     {
         use Comparison as C;
         match self {
-            Self::Compare(op, other) => {
-                let order = value.cmp(other.borrow());
-                match op {
-                    C::Equal => order.is_eq(),
-                    C::NotEqual => order.is_ne(),
-                    C::Less => order.is_lt(),
-                    C::LessOrEqual => order.is_le(),
-                    C::Greater => order.is_gt(),
-                    C::GreaterOrEqual => order.is_ge(),
-                }
-            }
+            // Values of two lengths are known to differ without a look at them, but not how.
+            Self::Compare(C::Equal, other) => value == other.borrow(),
+            Self::Compare(C::NotEqual, other) => value != other.borrow(),
+            Self::Compare(op, other) => allows(*op, value.cmp(other.borrow())),
             Self::OneOf(values) => values.binary_search_by(|other| other.borrow().cmp(value)).is_ok(),
         }
     }
@@ -276,6 +275,25 @@ impl<K> Wanted<K> {
                 }
             }
         }
+    }
+}
+
+impl Wanted<Vec<u8>> {
+    /// If values of some lengths alone can be equal to one that is named, and nothing else is asked: the least of them and the most.
+    pub(crate) fn lengths(&self) -> Option<(usize, usize)> {
+        match self {
+            Self::Compare(Comparison::Equal | Comparison::NotEqual, value) => Some((value.len(), value.len())),
+            Self::Compare(..) => None,
+            Self::OneOf(values) => {
+                let lengths = || values.iter().map(Vec::len);
+                Some((lengths().min().unwrap_or(0), lengths().max().unwrap_or(0)))
+            }
+        }
+    }
+
+    /// Whether a value qualifies by being unlike the one that is named.
+    pub(crate) fn is_unequal(&self) -> bool {
+        matches!(self, Self::Compare(Comparison::NotEqual, _))
     }
 }
 

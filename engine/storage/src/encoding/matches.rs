@@ -7,6 +7,7 @@
 //! | delta, run-length, stepped | keys, never made into values |
 //! | dictionary | each entry once, then the codes, unless all entries or none qualify |
 //! | plain text and bytes | lengths, and bytes where they lie |
+//! | symbols | the number of codes, and each value by itself unless that tells |
 //! | UUIDs, asked for by equality | their 16 bytes |
 //! | any other | decoded values |
 //!
@@ -20,7 +21,7 @@ use arrow_buffer::{BooleanBuffer, BooleanBufferBuilder, Buffer, NullBuffer};
 
 use super::{
     ChunkForm, Encoding, Opened, bitpack, decode_constant, decode_nulls, delta, dictionary, keys, numbers, plain, runs,
-    stepped, uuid,
+    stepped, symbols, uuid,
 };
 use crate::condition::{Condition, KeyTest, Wanted, with_nulls};
 use crate::error::Result;
@@ -76,7 +77,7 @@ pub(crate) fn matches(
             Encoding::Packed | Encoding::Delta | Encoding::RunLength | Encoding::Stepped,
             Condition::Key(_) | Condition::Decimal(..),
         ) => keys::has_keys(&ty.arrow()),
-        (Encoding::Dictionary | Encoding::Plain, Condition::Bytes(_)) => true,
+        (Encoding::Dictionary | Encoding::Plain | Encoding::Symbols, Condition::Bytes(_)) => true,
         (Encoding::Uuid, Condition::Bytes(_)) => condition.wanted_bytes().is_some(),
         _ => false,
     };
@@ -103,6 +104,7 @@ pub(crate) fn matches(
             None => return Ok(Matches::None),
         },
         (Encoding::Plain, Condition::Bytes(wanted)) => texts(wanted, rows, &opened.values, &mut reader)?,
+        (Encoding::Symbols, Condition::Bytes(wanted)) => symbols::matches(wanted, rows, &mut reader)?,
         (Encoding::Uuid, _) => uuids(condition.wanted_bytes().unwrap_or_default(), rows, &mut reader)?,
         _ => return constant(condition, ty, rows, opened.nulls.as_ref(), reader),
     };

@@ -14,11 +14,12 @@
 //! It does not know NULLs, nor what the values mean.
 
 use arrow_array::ArrayRef;
-use arrow_buffer::{Buffer, NullBuffer};
+use arrow_buffer::{BooleanBuffer, BooleanBufferBuilder, Buffer, NullBuffer};
 
 use super::bitpack;
 use super::symbol_table::{ESCAPE, SYMBOL_BYTES, SYMBOLS_MAX, SymbolTable};
 use crate::byte_views::{Data, Views};
+use crate::condition::Wanted;
 use crate::error::Result;
 use crate::frame::{ByteReader, PutBytes};
 
@@ -170,6 +171,36 @@ pub(crate) fn take(
     }
     data.truncate(end);
     array(&lengths, data, nulls, text, reader)
+}
+
+/// Which of `rows` values qualify, each made of its codes in room that all share; one whose number of codes alone tells that it is none of
+/// those asked for is not made at all.
+///
+/// # Errors
+/// As [`decode`].
+pub(crate) fn matches(wanted: &Wanted<Vec<u8>>, rows: usize, reader: &mut ByteReader<'_>) -> Result<BooleanBuffer> {
+    let coded = Coded::read(rows, reader)?;
+    let bytes = wanted.lengths();
+    // Two codes at most for a byte, eight bytes at most of a code.
+    let may_equal = |codes: usize| {
+        bytes.as_ref().is_none_or(|(least, most)| codes.div_ceil(2) <= *most && codes * SYMBOL_BYTES >= *least)
+    };
+    let unequal = wanted.is_unequal();
+    let longest = coded.lengths.iter().copied().max().unwrap_or(0) as usize;
+    let mut value = vec![0; (longest + 1) * SYMBOL_BYTES];
+    let mut bits = BooleanBufferBuilder::new(rows);
+    let mut start = 0;
+    for length in &coded.lengths {
+        let codes = &coded.codes[start..start + *length as usize];
+        start += codes.len();
+        bits.append(if may_equal(codes.len()) {
+            let bytes = coded.decode_value(codes, &mut value, 0).ok_or_else(|| coded.odd(reader))?;
+            wanted.holds::<[u8]>(&value[..bytes])
+        } else {
+            unequal
+        });
+    }
+    Ok(bits.finish())
 }
 
 fn array(
