@@ -25,6 +25,7 @@ use datafusion::physical_expr::expressions::Literal;
 use datafusion::sql::sqlparser::ast::BinaryOperator;
 
 use super::json;
+use super::sums::Sum;
 
 /// Plans what is a combination of DataFusion's functions, the arrows of JSON, and `^`.
 #[derive(Debug)]
@@ -137,6 +138,7 @@ pub(super) fn adapted(functions: Vec<Arc<AggregateUDF>>) -> Vec<Arc<AggregateUDF
             "string_agg" => &["group_concat", "listagg"],
             "percentile_cont" => &["quantile_cont"],
             "approx_percentile_cont" => &["approx_quantile"],
+            "sum" => return Arc::new(AggregateUDF::from(Sum { inner: function })),
             _ => &[],
         };
         if aliases.is_empty() {

@@ -26,7 +26,7 @@ impl ExprPlanner for Division {
             return Ok(PlannerResult::Original(raw));
         }
         let RawBinaryExpr { op, left: dividend, right: divisor } = raw;
-        let whole = left.is_integer() && right.is_integer();
+        let whole = is_whole(&left) && is_whole(&right);
         Ok(PlannerResult::Planned(match op {
             BinaryOperator::Divide if !(whole && self.whole) => {
                 binary_expr(float(dividend, &left), Operator::Divide, float(divisor, &right))
@@ -42,6 +42,11 @@ impl ExprPlanner for Division {
 
 fn is_number(ty: &DataType) -> bool {
     ty.is_numeric() || ty.is_null()
+}
+
+/// A sum of whole numbers is one, too: DECIMAL(38,0) is what HUGEINT is here.
+fn is_whole(ty: &DataType) -> bool {
+    ty.is_integer() || matches!(ty, DataType::Decimal128(38, 0))
 }
 
 /// As a floating point number; one already is.

@@ -10,6 +10,7 @@ mod numbers;
 pub(crate) mod rewrites;
 mod row_wise;
 pub(crate) mod session;
+mod sums;
 mod texts;
 mod time_format;
 mod types;

@@ -2,7 +2,7 @@
 //!
 //! **Invariants**
 //! 1. The expression keeps the call's name.
-//! 2. Neither sums of BIGINTs nor arithmetic of constants wrap around.
+//! 2. Arithmetic of constants does not wrap around.
 
 use std::sync::Arc;
 
@@ -49,14 +49,13 @@ impl FunctionRewrite for Rewrites {
     }
 }
 
-/// Gives an aggregate's argument the type that makes its result DuckDB's: the sum of BIGINTs may need more than one of them, so it
-/// is a DECIMAL(38,0), which is what HUGEINT is here; averages and medians of whole numbers and decimals are DOUBLE.
+/// Gives an aggregate's argument the type that makes its result DuckDB's: averages and medians of whole numbers and decimals are
+/// DOUBLE.
 fn retype_argument(aggregate: &str, args: &mut [Expr], schema: &DFSchema) -> Result<bool> {
     let [value] = args else {
         return Ok(false);
     };
     let target = match (aggregate, value.get_type(schema)?) {
-        ("sum", DataType::Int64 | DataType::UInt64) => DataType::Decimal128(38, 0),
         ("avg", DataType::Decimal128(..)) => DataType::Float64,
         ("median", ty) if ty.is_integer() || matches!(ty, DataType::Decimal128(..)) => DataType::Float64,
         _ => return Ok(false),

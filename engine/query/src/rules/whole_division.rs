@@ -1,4 +1,4 @@
-//! `sum(x) // 4`: sums of BIGINTs are decimals, whose division gives a fraction; it has to be that of whole numbers all the same.
+//! `sum(x) // 4`: sums of whole numbers are decimals, whose division gives a fraction; it has to be that of whole numbers all the same.
 //!
 //! **Invariants**: divisions that have a fraction in DuckDB are of floating point numbers by now, and are not touched.
 
