@@ -21,10 +21,14 @@ mod tests;
 pub use settings::{Arity, SETTINGS, Setting};
 
 use crate::limits::BodyLimits;
+use crate::machine;
 use crate::sql::SqlLimits;
 use crate::upload::UploadLimits;
 
 const MIB: usize = 1 << 20;
+
+/// Memory of queries where the system does not say how much there is.
+const QUERY_MEMORY_BYTES: usize = 1024 * MIB;
 
 /// A text that is never shown.
 #[derive(Clone, PartialEq, Eq)]
@@ -109,9 +113,9 @@ pub struct Config {
     pub stream_idempotency_keys_max: usize,
     /// Bytes of one result of `POST /v1/query`.
     pub query_response_bytes_max: usize,
-    /// Memory of all SQL together, in bytes.
-    pub query_memory_bytes: usize,
-    /// Memory of one query, in bytes; `None` is three quarters of [`Config::query_memory_bytes`].
+    /// Memory of all SQL together, in bytes; `None` is half of what the process may use.
+    pub query_memory_bytes: Option<usize>,
+    /// Memory of one query, in bytes; `None` is three quarters of [`Config::query_memory`].
     pub query_memory_bytes_per_query: Option<usize>,
     /// Queries that run at once; 0 is four per core, eight at least.
     pub query_concurrency: usize,
@@ -163,7 +167,7 @@ impl Default for Config {
             stream_rows_per_second: 0,
             stream_idempotency_keys_max: 1_000_000,
             query_response_bytes_max: 256 * MIB,
-            query_memory_bytes: 1024 * MIB,
+            query_memory_bytes: None,
             query_memory_bytes_per_query: None,
             query_concurrency: 0,
             query_queue_max: 100,
@@ -194,10 +198,16 @@ impl Config {
         }
     }
 
+    /// Memory of all queries together, in bytes.
+    pub fn query_memory(&self) -> usize {
+        let half = || machine::memory_bytes().and_then(|bytes| usize::try_from(bytes / 2).ok());
+        self.query_memory_bytes.or_else(half).unwrap_or(QUERY_MEMORY_BYTES)
+    }
+
     /// Memory of one query, in bytes.
     pub fn bytes_per_query(&self) -> usize {
-        let share = self.query_memory_bytes / 4 * 3;
-        self.query_memory_bytes_per_query.unwrap_or(share).min(self.query_memory_bytes)
+        let all = self.query_memory();
+        self.query_memory_bytes_per_query.unwrap_or(all / 4 * 3).min(all)
     }
 
     /// Bounds on queries, on a machine with so many cores.

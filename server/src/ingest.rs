@@ -20,6 +20,7 @@ use siltstone_storage::{
 use tokio::sync::{Mutex, MutexGuard, oneshot};
 
 mod keys;
+mod partitions;
 mod prepare;
 
 pub use keys::{KeyError, RepeatedKey};
@@ -131,6 +132,8 @@ pub struct PartReply {
     pub errors: ErrorVectors,
     /// For people.
     pub warnings: Vec<Warning>,
+    /// The partitions of the accepted rows, by the table's layout; `None` if it is not partitioned.
+    pub partitions: Option<Vec<String>>,
 }
 
 /// What became of a request.
@@ -231,7 +234,7 @@ impl Ingest {
                 Err(error) if error.kind() == ErrorKind::Conflict && !error.rows().is_empty() => {
                     let Some(commit) = keyed else { return Err(error.into()) };
                     prepared.commit = commit;
-                    if !prepared.refuse_duplicates(request, error.rows()) {
+                    if !prepared.refuse_duplicates(request, error.rows())? {
                         return Err(error.into());
                     }
                 }
@@ -260,7 +263,7 @@ impl Ingest {
         let snapshot = self.engine.snapshot();
         request.parts.iter().zip(&prepared.basis).all(|(part, basis)| {
             let now = find(&snapshot, &part.table).map(|table| (table.id, table.schema().version()));
-            now == basis.as_ref().map(|(id, schema)| (*id, schema.version()))
+            now == basis.as_ref().map(|basis| (basis.table, basis.schema.version()))
         })
     }
 

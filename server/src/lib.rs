@@ -26,6 +26,7 @@ pub mod ingest;
 pub mod json;
 pub mod limits;
 pub mod lines;
+pub mod machine;
 pub mod ops;
 pub mod parquet_file;
 pub mod pieces;

@@ -267,9 +267,9 @@ pub static SETTINGS: &[Setting] = &[
         "query.memory_bytes",
         "query-memory-bytes",
         "BYTES",
-        "Memory of all queries together; past it they spill (default 1GiB)",
+        "Memory of all queries together; past it they spill (default: half of the memory the process may use)",
         |config, values| {
-            config.query_memory_bytes = bytes(values)?;
+            config.query_memory_bytes = Some(bytes(values)?);
             Ok(())
         },
     ),

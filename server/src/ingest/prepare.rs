@@ -12,53 +12,70 @@ use arrow::array::{ArrayRef, BooleanArray};
 use arrow::compute::filter;
 use siltstone_ingest::{Decoded, ErrorCode};
 use siltstone_storage::{
-    Batch, Change, ColumnId, Commit, Engine, Merge, OnMatch, Snapshot, Table, TableId, TableName, TableSchema,
+    Batch, Change, ColumnId, Commit, Engine, Layout, Merge, OnMatch, Snapshot, Table, TableId, TableName, TableSchema,
     same_name,
 };
 
-use super::{BadRows, Entry, IngestError, IngestRequest, Missing, Part, PartReply, keys};
+use super::{BadRows, Entry, IngestError, IngestRequest, Missing, Part, PartReply, keys, partitions};
 use crate::system;
 
 /// A request ready to be committed.
 pub(super) struct Prepared {
     pub(super) commit: Commit,
     pub(super) changes_schema: bool,
-    /// What it was decoded against: table and schema version of each part.
+    /// What each part was decoded against; `None` where the table is yet to be created.
     pub(super) basis: Vec<Option<Basis>>,
     pub(super) replies: Vec<PartReply>,
 }
 
-type Basis = (TableId, Arc<TableSchema>);
+/// A table as it was when rows were decoded for it.
+pub(super) struct Basis {
+    pub(super) table: TableId,
+    pub(super) schema: Arc<TableSchema>,
+    layout: Layout,
+}
+
+impl Basis {
+    fn of(table: &Table) -> Self {
+        Self { table: table.id, schema: Arc::clone(table.schema()), layout: table.layout.clone() }
+    }
+}
 
 impl Prepared {
     /// Whether a table declares a primary key, so that its rows may be refused by the commit.
     pub(super) fn has_key(&self) -> bool {
-        self.basis.iter().flatten().any(|(_, schema)| !schema.primary_key().is_empty())
+        self.basis.iter().flatten().any(|basis| !basis.schema.primary_key().is_empty())
     }
 
     /// Takes rows out of the one batch of a request of one part; `rows` are positions in it. `false`: there is no telling whose they are.
-    pub(super) fn refuse_duplicates(&mut self, request: &IngestRequest, rows: &[u32]) -> bool {
-        let ([part], [reply]) = (request.parts.as_slice(), self.replies.as_mut_slice()) else { return false };
+    ///
+    /// # Errors
+    /// As [`partitions::labels`].
+    pub(super) fn refuse_duplicates(&mut self, request: &IngestRequest, rows: &[u32]) -> Result<bool, IngestError> {
+        let ([part], [reply]) = (request.parts.as_slice(), self.replies.as_mut_slice()) else { return Ok(false) };
         let changes = &mut self.commit.changes;
         let batch = changes.iter_mut().find_map(|change| match change {
             Change::Append(batch) | Change::Merge(Merge { batch, .. }) => Some(batch),
             _ => None,
         });
-        let Some(batch) = batch else { return false };
+        let Some(batch) = batch else { return Ok(false) };
         let rejected = reply.errors.rejected();
         let accepted: Vec<u32> = (0..reply.rows as u32).filter(|row| !rejected.contains(*row)).collect();
         let refused: Option<Vec<u32>> = rows.iter().map(|row| accepted.get(*row as usize).copied()).collect();
-        let (Some(refused), Some(rest)) = (refused, without(batch, rows)) else { return false };
+        let (Some(refused), Some(rest)) = (refused, without(batch, rows)) else { return Ok(false) };
         reply
             .errors
             .refuse(ErrorCode::DuplicateKey, &refused, |_| "a row with this primary key is there already".to_owned());
         reply.accepted = rest.rows();
+        if let [Some(basis)] = self.basis.as_slice() {
+            reply.partitions = partitions::labels(&basis.layout, &basis.schema, &rest)?;
+        }
         if rest.rows() == 0 || part.bad_rows == BadRows::RefuseAll {
             changes.clear();
         } else {
             *batch = rest;
         }
-        true
+        Ok(true)
     }
 }
 
@@ -125,16 +142,23 @@ fn prepare_part(
         _ => (siltstone_ingest::decode(&part.body, part.framing, schema, &part.policy)?, None),
     };
     let accepted = decoded.rows - decoded.errors.rejected().len() as usize;
-    prepared.basis.push(table.map(|table| (table.id, Arc::clone(table.schema()))));
-    let written = match table {
+    prepared.basis.push(table.map(|table| Basis::of(table)));
+    let (written, partitions) = match table {
         Some(table) => {
-            add_changes(table.id, &decoded, key, prepared);
-            Some((table.id, table.name.clone()))
+            let partitions = add_changes(table, &decoded, key, prepared)?;
+            (Some((table.id, table.name.clone())), partitions)
         }
-        None if accepted == 0 => None,
-        None => Some((create(engine, snapshot, part, &decoded, prepared)?, part.table.clone())),
+        None if accepted == 0 => (None, None),
+        None => (Some((create(engine, snapshot, part, &decoded, prepared)?, part.table.clone())), None),
     };
-    Ok(PartReply { table: written, rows: decoded.rows, accepted, errors: decoded.errors, warnings: decoded.warnings })
+    Ok(PartReply {
+        table: written,
+        rows: decoded.rows,
+        accepted,
+        errors: decoded.errors,
+        warnings: decoded.warnings,
+        partitions,
+    })
 }
 
 fn check_missing(snapshot: &Snapshot, part: &Part) -> Result<(), IngestError> {
@@ -161,11 +185,18 @@ fn check_missing(snapshot: &Snapshot, part: &Part) -> Result<(), IngestError> {
     }
 }
 
-/// New columns and the accepted rows of an existing table, merged if there is a key.
-fn add_changes(id: TableId, decoded: &Decoded, key: Option<Vec<ColumnId>>, prepared: &mut Prepared) {
+/// New columns and the accepted rows of an existing table, merged if there is a key; gives the rows' partitions.
+fn add_changes(
+    table: &Table,
+    decoded: &Decoded,
+    key: Option<Vec<ColumnId>>,
+    prepared: &mut Prepared,
+) -> siltstone_storage::Result<Option<Vec<String>>> {
+    let id = table.id;
     let Some(batch) = decoded.batch(id) else {
-        return;
+        return Ok(None);
     };
+    let partitions = partitions::labels(&table.layout, table.schema(), &batch)?;
     if let Some(schema) = &decoded.schema {
         prepared.changes_schema = true;
         prepared.commit.changes.push(Change::SetSchema { id, schema: Arc::new(schema.clone()) });
@@ -174,6 +205,7 @@ fn add_changes(id: TableId, decoded: &Decoded, key: Option<Vec<ColumnId>>, prepa
         None => Change::Append(batch),
         Some(key) => Change::Merge(Merge { batch, key, on_match: OnMatch::Replace, newer_by: Vec::new() }),
     });
+    Ok(partitions)
 }
 
 fn create(

@@ -22,6 +22,8 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=ut
 
 /// Row errors listed in an answer.
 const ERRORS_SHOWN: usize = 100;
+/// Partitions listed in an answer (contract 14).
+const PARTITIONS_SHOWN: usize = 100;
 /// Warnings listed in an answer.
 const WARNINGS_SHOWN: usize = 100;
 
@@ -272,12 +274,29 @@ fn before_snapshot(state: &State, part: &PartReply, request_id: &str) -> Option<
     json::push_integer(&mut text, part.accepted);
     text.push_str(",\"rejected_rows\":");
     json::push_integer(&mut text, part.rows - part.accepted);
-    text.push_str(",\"partitions\":[");
-    if part.accepted > 0 {
-        json::push_string(&mut text, &today());
-    }
-    text.push_str("],\"snapshot_id\":");
+    text.push_str(",\"partitions\":");
+    json::push_strings(&mut text, &partitions(part));
+    text.push_str(",\"snapshot_id\":");
     Some(text)
+}
+
+/// Contract 14: a table that is not partitioned has one a day.
+fn partitions(part: &PartReply) -> Vec<String> {
+    match &part.partitions {
+        _ if part.accepted == 0 => Vec::new(),
+        None => vec![today()],
+        Some(labels) => shown(labels.clone(), PARTITIONS_SHOWN),
+    }
+}
+
+/// The first of them, and how many more there are.
+fn shown(mut texts: Vec<String>, most: usize) -> Vec<String> {
+    if texts.len() > most {
+        let more = texts.len() - most;
+        texts.truncate(most);
+        texts.push(format!("… (+{more} more)"));
+    }
+    texts
 }
 
 fn after_snapshot(asked: &Asked, part: &PartReply) -> String {
@@ -306,12 +325,7 @@ fn warnings(asked: &Asked, part: &PartReply) -> Vec<String> {
         Warning::Rounded { column, values } => format!("column '{column}': {values} values rounded"),
         Warning::FieldIgnored { field } => format!("field '{field}' ignored: the table has no such column"),
     }));
-    if warnings.len() > WARNINGS_SHOWN {
-        let more = warnings.len() - WARNINGS_SHOWN;
-        warnings.truncate(WARNINGS_SHOWN);
-        warnings.push(format!("… (+{more} more)"));
-    }
-    warnings
+    shown(warnings, WARNINGS_SHOWN)
 }
 
 fn push_errors(text: &mut String, first: &[RowError], total: usize) {
