@@ -41,6 +41,9 @@ fn statements_are_checked_without_being_run() {
         "MERGE INTO checked USING (SELECT 1 AS a) s ON checked.a = s.a WHEN MATCHED THEN DELETE",
         "BEGIN; INSERT INTO checked VALUES (3, 'w'); COMMIT",
         "SELECT 1/0",
+        "SELECT COLUMNS(c -> c = 'b') FROM checked AT (TIMESTAMP => now())",
+        "PIVOT checked ON b USING sum(a) ORDER BY x",
+        "CREATE INDEX i ON checked (a)",
         "USE main",
     ] {
         let expected = json!({"valid": true, "statement": statement, "connections_errors": {}});
@@ -156,6 +159,10 @@ fn completions_know_where_they_are() {
     assert!(names("SELECT ma").iter().any(|name| name == "max"));
     let schema = &complete(&api, "SELECT * FROM mai")[0];
     assert_eq!((&schema["suggestion_type"], &schema["extra_char"]), (&json!("schema"), &json!(".")));
+    api.succeed("CREATE VIEW completed_view AS SELECT 1 AS only_column_of_it");
+    let view = &complete(&api, "SELECT * FROM completed_v")[0];
+    assert_eq!((&view["suggestion"], &view["suggestion_type"]), (&json!("completed_view"), &json!("table")));
+    assert_eq!(complete(&api, "SELECT only_c FROM completed_view WHERE only_c")[0]["suggestion"], "only_column_of_it");
     for one in complete(&api, "SELECT * FROM completed_users WHERE ") {
         assert!(one["suggestion_score"].is_u64() && one["suggestion_start"].is_u64(), "{one}");
     }

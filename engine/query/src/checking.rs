@@ -104,6 +104,7 @@ fn scrutiny(parsed: &Parsed) -> Scrutiny {
         | Statement::ExplainTable { .. }
         | Statement::ShowTables { .. }
         | Statement::ShowVariable { .. }
+        | Statement::CreateIndex(_)
         | Statement::Set(_)
         | Statement::Use(_) => Scrutiny::Bound,
         Statement::CreateTable(_)

@@ -166,6 +166,8 @@ fn drop_object(
         ObjectType::View => views::drop(session, catalog, &parts(name)?),
         ObjectType::Schema => drop_schema(session, catalog, &parts(name)?, cascade),
         ObjectType::Database => drop_database(session, catalog, &parts(name)?),
+        // None is kept.
+        ObjectType::Index => Ok(Vec::new()),
         other => return Err(QueryError::not_implemented(format_args!("DROP {other} is not supported yet"))),
     };
     match dropped {

@@ -18,7 +18,7 @@ use crate::QueryError;
 use crate::error::{Result, from_parser};
 use crate::lake_syntax::{self, LakeStatement};
 use crate::merge_syntax::{self, Merge};
-use crate::{by_name, from_first};
+use crate::{by_name, from_first, pivot_syntax};
 
 /// Deepest nesting of parentheses, subqueries and the like. Generated SQL stays far below it; each level costs the parser
 /// and the planner some kilobytes of stack.
@@ -90,6 +90,16 @@ impl Dialect for LakeDialect {
         true
     }
 
+    /// `x IN ()`, which generators write and SQLite knows.
+    fn supports_in_empty_list(&self) -> bool {
+        true
+    }
+
+    /// `* RENAME (a AS b)`.
+    fn supports_select_wildcard_rename(&self) -> bool {
+        true
+    }
+
     /// JSON's arrows bind tighter than comparisons, looser than sums.
     fn get_next_precedence(&self, parser: &Parser<'_>) -> Option<Result<u8, ParserError>> {
         let is_arrow = matches!(parser.peek_token_ref().token, Token::Arrow | Token::LongArrow);
@@ -158,6 +168,8 @@ fn statements(mut parser: Parser<'_>, sql: &str, by_name: &HashSet<usize>) -> Re
         }
         statements.push(if parser.parse_keyword(Keyword::MERGE) {
             Parsed::Merge(Box::new(merge_syntax::parse(&mut parser)?))
+        } else if let Some(query) = pivot_syntax::parse(&mut parser)? {
+            Parsed::Plain(Box::new(Statement::Query(query)))
         } else if let Some(statement) = lake_syntax::parse(&mut parser)? {
             Parsed::Lake(Box::new(statement))
         } else {

@@ -1,5 +1,5 @@
 //! DuckDB's joins beyond the standard: `SEMI JOIN` and `ANTI JOIN`, which DataFusion knows by longer names; `POSITIONAL JOIN`, which the
-//! parser crate takes for an alias.
+//! parser crate takes for an alias; `unnest` among them.
 //!
 //! **Invariants**: a join is planned as what it says, or refused.
 
@@ -55,6 +55,27 @@ fn is_called_positional(factor: &TableFactor) -> bool {
     })
 }
 
+/// `unnest(list)` in a FROM, which the parser crate takes for any other function there.
+fn unnested(factor: &TableFactor) -> Option<TableFactor> {
+    let TableFactor::Table { name, args: Some(arguments), alias, .. } = factor else {
+        return None;
+    };
+    if !name.to_string().eq_ignore_ascii_case("unnest") {
+        return None;
+    }
+    let lists = arguments.args.iter().map(|argument| match argument {
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(list)) => Some(list.clone()),
+        _ => None,
+    });
+    Some(TableFactor::UNNEST {
+        alias: alias.clone(),
+        array_exprs: lists.collect::<Option<_>>()?,
+        with_offset: false,
+        with_offset_alias: None,
+        with_ordinality: false,
+    })
+}
+
 impl VisitorMut for Joins {
     type Break = QueryError;
 
@@ -63,6 +84,9 @@ impl VisitorMut for Joins {
     }
 
     fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<QueryError> {
+        if let Some(unnested) = unnested(factor) {
+            *factor = unnested;
+        }
         match factor {
             TableFactor::NestedJoin { table_with_joins, .. } => Self::lower(table_with_joins),
             _ => ControlFlow::Continue(()),

@@ -3,7 +3,7 @@
 //! It takes SQL text and gives a stream of Arrow batches. It knows no HTTP, and no files but the spill folder.
 //!
 //! A statement goes through `dialect` (text to syntax tree), `statement` (what is it?), and then one of three ways:
-//! queries through `time_travel` (older snapshots), `views` (planned first), `joins`, `literals` (their types), `names` (spellings),
+//! queries through `expansion` (`COLUMNS`, `PIVOT`), `time_travel` (older snapshots), `views` (planned first), `joins`, `literals` (their types), `names` (spellings),
 //! `catalog` (names to tables of one snapshot), DataFusion's planner, `table_provider` → `access_plan` → `scan_exec` → `scan_stream`; changes through `ddl` and
 //! `dml` into storage commits, or into the open `transaction`; settings into the `session`.
 //!
@@ -36,9 +36,12 @@ mod dialect;
 mod dml;
 mod duckdb_catalog;
 mod error;
+mod expansion;
 mod from_first;
 mod functions;
 mod history;
+mod idioms;
+mod indexes;
 mod information_schema;
 mod joins;
 mod lake_syntax;
@@ -47,6 +50,7 @@ mod literals;
 mod merge_syntax;
 mod names;
 mod output_names;
+mod pivot_syntax;
 mod pruning;
 mod pushdown;
 mod query_memory;

@@ -4,6 +4,7 @@
 //! 1. A number with an exponent, or with more digits than DECIMAL has, is a DOUBLE; one beyond DOUBLE is an error.
 //! 2. A column of a VALUES list has one type: typed texts (UUID, JSON) give theirs to NULLs and string literals beside
 //!    them; beside anything else they are plain text.
+//! 3. Nothing is IN a list without entries, and NULL neither.
 
 use std::ops::ControlFlow;
 
@@ -58,6 +59,13 @@ impl VisitorMut for Typing {
             access_chain.iter_mut().for_each(name_field);
             return ControlFlow::Continue(());
         }
+        if let Expr::InList { expr: value, list, negated } = expr
+            && list.is_empty()
+        {
+            *expr = in_nothing(std::mem::replace(value, Box::new(Expr::Value(Value::Null.into()))), *negated);
+            return ControlFlow::Continue(());
+        }
+        crate::idioms::lower(expr);
         let Expr::Value(ValueWithSpan { value: Value::Number(text, _), .. }) = expr else {
             return ControlFlow::Continue(());
         };
@@ -74,6 +82,14 @@ impl VisitorMut for Typing {
             _ => ControlFlow::Break(QueryError::conversion(format_args!("{text} is out of range for DOUBLE"))),
         }
     }
+}
+
+/// `value IN ()`: false, even for NULL.
+fn in_nothing(value: Box<Expr>, negated: bool) -> Expr {
+    let (op, constant) = if negated { (BinaryOperator::Or, true) } else { (BinaryOperator::And, false) };
+    let constant = Expr::Value(Value::Boolean(constant).into());
+    let tested = Expr::BinaryOp { left: Box::new(Expr::IsNull(value)), op, right: Box::new(constant) };
+    Expr::Nested(Box::new(tested))
 }
 
 /// `.field` as the planner knows it: by a text.

@@ -456,6 +456,12 @@ impl VisitorMut for Rewriter<'_> {
             Expr::Identifier(ident) => self.ident(ident),
             Expr::CompoundIdentifier(idents) => idents.iter_mut().for_each(|ident| self.ident(ident)),
             Expr::QualifiedWildcard(name, _) => self.object(name),
+            Expr::Lambda(lambda) => match &mut lambda.params {
+                OneOrManyWithParens::One(parameter) => self.ident(&mut parameter.name),
+                OneOrManyWithParens::Many(parameters) => {
+                    parameters.iter_mut().for_each(|parameter| self.ident(&mut parameter.name));
+                }
+            },
             _ => {}
         }
         ControlFlow::Continue(())

@@ -222,7 +222,7 @@ fn item(item: &SelectItem) -> Item {
 }
 
 /// DuckDB's name of an expression without alias; forms it does not know keep the text of the statement.
-fn expression_name(expr: &Expr) -> String {
+pub(crate) fn expression_name(expr: &Expr) -> String {
     match expr {
         Expr::Identifier(ident) => ident.value.clone(),
         Expr::CompoundIdentifier(idents) => {

@@ -41,7 +41,7 @@ use crate::functions::arithmetic::Division;
 use crate::functions::measure::Measured;
 use crate::functions::rewrites::Rewrites;
 use crate::functions::session::{SessionFacts, functions};
-use crate::functions::{aggregate, scalar};
+use crate::functions::{aggregate, higher_order, scalar};
 use crate::names::{Defaults, Spelling, resolve};
 use crate::output_names::OutputNames;
 use crate::query_memory::{QueryMemory, SharedMemory};
@@ -104,6 +104,11 @@ impl Core {
         all.filter(plain).cloned().collect()
     }
 
+    /// Whether a function makes one value of many rows.
+    pub(crate) fn is_aggregate(&self, name: &str) -> bool {
+        self.template.aggregate_functions().contains_key(&folded_name(name))
+    }
+
     /// Names of functions that stand where tables do.
     pub(crate) fn table_function_names(&self) -> Vec<String> {
         self.template.table_functions().keys().cloned().collect()
@@ -153,7 +158,7 @@ impl Core {
             .with_physical_optimizer_rule(Arc::new(YieldingJoins))
             .with_type_planner(Arc::new(LakeTypes))
             .with_scalar_functions(scalar_functions)
-            .with_higher_order_functions(SessionStateDefaults::default_higher_order_functions())
+            .with_higher_order_functions(higher_order())
             .with_aggregate_functions(aggregate())
             .with_window_functions(SessionStateDefaults::default_window_functions())
             .with_table_function_list(table_functions)
@@ -392,13 +397,25 @@ impl Session {
         Ok(())
     }
 
-    /// Plans a SELECT or EXPLAIN on a snapshot.
+    /// Plans a SELECT or EXPLAIN on a snapshot; while a statement is only checked, as one without rows.
     pub(crate) async fn plan(&self, snapshot: Snapshot, statement: Statement) -> Result<PlannedQuery> {
-        let LogicalQuery { plan, names, scope, state } = self.logical(snapshot, statement, &self.defaults, &[]).await?;
-        let mut plan = state.create_physical_plan(&plan).await?;
+        let mut planned = self.plan_in(snapshot, statement, &self.defaults, &[]).await?;
         if self.checking {
-            plan = Arc::new(EmptyExec::new(plan.schema()));
+            planned.plan = Arc::new(EmptyExec::new(planned.plan.schema()));
         }
+        Ok(planned)
+    }
+
+    /// Plans a query whose rows are needed to plan another, for unqualified names that live in `defaults`, and `within` these views.
+    pub(crate) async fn plan_in(
+        &self,
+        snapshot: Snapshot,
+        statement: Statement,
+        defaults: &Defaults,
+        within: &[TableName],
+    ) -> Result<PlannedQuery> {
+        let LogicalQuery { plan, names, scope, state } = self.logical(snapshot, statement, defaults, within).await?;
+        let plan = state.create_physical_plan(&plan).await?;
         let schema = names.apply(&plan.schema(), &scope.spelling);
         let task = TaskContext::from(&state).with_runtime(Arc::clone(&self.runtime));
         Ok(PlannedQuery { plan, schema, zone: self.zone()?, task: Arc::new(task), memory: Arc::clone(&self.memory) })
@@ -412,6 +429,7 @@ impl Session {
         defaults: &Defaults,
         within: &[TableName],
     ) -> Result<LogicalQuery> {
+        crate::expansion::lower(self, &snapshot, &mut statement, defaults, within).await?;
         crate::time_travel::lower(self, &snapshot, &mut statement).await?;
         let views = views::plan_named(self, &snapshot, &statement, defaults, within).await?;
         let names = match &mut statement {

@@ -85,6 +85,7 @@ pub(crate) async fn run(session: &mut Session, statement: Parsed) -> Result<Outp
             crate::ddl::run(session, &DdlStatement::Plain(Box::new(statement))).await
         }
         Statement::AlterTable(alter) => crate::alter::run(session, &alter).await,
+        Statement::CreateIndex(create) => crate::indexes::create(session, &create),
         other => Err(unsupported(&other, "")),
     }
 }

@@ -234,7 +234,7 @@ pub(crate) async fn evaluate(
     }
     let statement = Statement::Query(Box::new(query(select(items, Vec::new(), None))));
     // Boxed: planning comes back here for calls within the arguments.
-    let planned = Box::pin(session.plan(snapshot.clone(), statement)).await?;
+    let planned = Box::pin(session.plan_in(snapshot.clone(), statement, &session.defaults, &[])).await?;
     let mut rows = planned.execute()?;
     while let Some(batch) = rows.next().await {
         let batch = batch?;

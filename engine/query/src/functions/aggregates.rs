@@ -15,10 +15,11 @@ use datafusion::common::{ScalarValue, exec_err, plan_err};
 use datafusion::error::Result;
 use datafusion::functions::math::expr_fn::power;
 use datafusion::functions_aggregate::expr_fn::{count, first_value};
+use datafusion::functions_nested::expr_fn::{array_concat, make_array};
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawAggregateExpr, RawBinaryExpr, RawWindowExpr};
 use datafusion::logical_expr::{
-    Accumulator, AggregateUDF, AggregateUDFImpl, Expr, ExprFunctionExt, Signature, SortExpr, Volatility,
+    Accumulator, AggregateUDF, AggregateUDFImpl, Expr, ExprFunctionExt, ExprSchemable, Signature, SortExpr, Volatility,
     WindowFunctionDefinition, cast, lit, when,
 };
 use datafusion::physical_expr::expressions::Literal;
@@ -35,9 +36,12 @@ impl ExprPlanner for Combinations {
     fn plan_binary_op(
         &self,
         expr: RawBinaryExpr,
-        _: &datafusion::common::DFSchema,
+        schema: &datafusion::common::DFSchema,
     ) -> Result<PlannerResult<RawBinaryExpr>> {
         let name = match expr.op {
+            BinaryOperator::Plus if is_list(&expr.left, schema) && is_list(&expr.right, schema) => {
+                return Ok(PlannerResult::Planned(array_concat(vec![expr.left, expr.right])));
+            }
             // The parser reads `^` as an exclusive or.
             BinaryOperator::BitwiseXor => {
                 let [base, exponent] = [expr.left, expr.right].map(|side| cast(side, DataType::Float64));
@@ -68,6 +72,13 @@ impl ExprPlanner for Combinations {
                     None => both,
                 };
                 first_value(value.clone(), Vec::new()).order_by(vec![order]).filter(filter).build()?
+            }
+            (_, [value, Expr::ScalarFunction(shares)]) if shares.func.name() == "make_array" && takes_share(&expr) => {
+                let each = shares.args.iter().map(|share| {
+                    let args = vec![value.clone(), share.clone()];
+                    rebuilt(RawAggregateExpr { args, ..expr.clone() })
+                });
+                make_array(each.collect())
             }
             // The least of distinct values is the least of all.
             ("min" | "max", [_]) if expr.distinct => rebuilt(RawAggregateExpr { distinct: false, ..expr }),
@@ -101,6 +112,15 @@ impl ExprPlanner for Combinations {
         function.params.distinct = expr.distinct;
         Ok(PlannerResult::Planned(cast(Expr::from(function), DataType::Int64)))
     }
+}
+
+/// Whether an aggregate's second argument is a share of the rows; it may be a list of them.
+fn takes_share(expr: &RawAggregateExpr) -> bool {
+    matches!(expr.func.name(), "percentile_cont" | "quantile_disc" | "approx_percentile_cont")
+}
+
+fn is_list(expr: &Expr, schema: &datafusion::common::DFSchema) -> bool {
+    matches!(expr.get_type(schema), Ok(DataType::List(_) | DataType::LargeList(_) | DataType::FixedSizeList(..)))
 }
 
 /// Whether an aggregate is planned as others, whose name it would take: two of them may be one.
@@ -137,6 +157,7 @@ pub(super) fn adapted(functions: Vec<Arc<AggregateUDF>>) -> Vec<Arc<AggregateUDF
             "last_value" => &["last"],
             "string_agg" => &["group_concat", "listagg"],
             "percentile_cont" => &["quantile_cont"],
+            "var" => &["variance"],
             "approx_percentile_cont" => &["approx_quantile"],
             "sum" => return Arc::new(AggregateUDF::from(Sum { inner: function })),
             _ => &[],

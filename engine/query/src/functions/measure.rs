@@ -24,7 +24,7 @@ use datafusion::logical_expr::{
 };
 
 /// Most bytes that one call may make for one batch of rows.
-const BYTES_MAX: i128 = 256 << 20;
+pub(super) const BYTES_MAX: i128 = 256 << 20;
 /// Bytes of an element of a list, roughly.
 const ITEM_BYTES: i128 = 8;
 /// Most bytes of a character.

@@ -4,7 +4,11 @@ pub(crate) mod aggregates;
 pub(crate) mod arithmetic;
 mod clock;
 pub(crate) mod error;
+mod format_spec;
+mod formats;
 mod json;
+mod list_aggregates;
+mod lists;
 pub(crate) mod measure;
 mod numbers;
 pub(crate) mod rewrites;
@@ -12,13 +16,15 @@ mod row_wise;
 pub(crate) mod session;
 mod sums;
 mod texts;
+mod time_bucket;
 mod time_format;
+mod to_json;
 mod types;
 
 use std::sync::Arc;
 
 use datafusion::execution::SessionStateDefaults;
-use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
+use datafusion::logical_expr::{AggregateUDF, HigherOrderUDF, ScalarUDF};
 
 /// Functions of one value per row: DataFusion's, and ours over them.
 pub(crate) fn scalar() -> Vec<Arc<ScalarUDF>> {
@@ -28,8 +34,16 @@ pub(crate) fn scalar() -> Vec<Arc<ScalarUDF>> {
     functions.extend(json::functions());
     functions.extend(numbers::functions());
     functions.extend(rewrites::functions());
-    functions.extend([error::error(), types::type_of()]);
+    functions.extend(formats::functions());
+    functions.extend(to_json::functions());
+    functions.extend(list_aggregates::functions(&aggregate()));
+    functions.extend([error::error(), types::type_of(), time_bucket::time_bucket()]);
     functions
+}
+
+/// Functions that take a lambda: DataFusion's, under DuckDB's names as well.
+pub(crate) fn higher_order() -> Vec<Arc<HigherOrderUDF>> {
+    lists::adapted(SessionStateDefaults::default_higher_order_functions())
 }
 
 /// Aggregates: DataFusion's, and ours beside them.

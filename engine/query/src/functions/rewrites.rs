@@ -13,6 +13,7 @@ use datafusion::common::tree_node::Transformed;
 use datafusion::common::{DFSchema, ScalarValue, exec_err};
 use datafusion::error::Result;
 use datafusion::functions::core::expr_fn::nullif;
+use datafusion::functions_nested::expr_fn::{array_compact, array_distinct, array_length};
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::expr_rewriter::FunctionRewrite;
 use datafusion::logical_expr::{
@@ -55,13 +56,20 @@ fn retype_argument(aggregate: &str, args: &mut [Expr], schema: &DFSchema) -> Res
     let [value] = args else {
         return Ok(false);
     };
-    let target = match (aggregate, value.get_type(schema)?) {
-        ("avg", DataType::Decimal128(..)) => DataType::Float64,
-        ("median", ty) if ty.is_integer() || matches!(ty, DataType::Decimal128(..)) => DataType::Float64,
-        _ => return Ok(false),
+    let Some(target) = argument_type(aggregate, &value.get_type(schema)?) else {
+        return Ok(false);
     };
     *value = cast(std::mem::take(value), target);
     Ok(true)
+}
+
+/// The type that an aggregate's argument gets; `None`: it keeps its own.
+pub(super) fn argument_type(aggregate: &str, ty: &DataType) -> Option<DataType> {
+    match (aggregate, ty) {
+        ("avg", DataType::Decimal128(..)) => Some(DataType::Float64),
+        ("median", ty) if ty.is_integer() || matches!(ty, DataType::Decimal128(..)) => Some(DataType::Float64),
+        _ => None,
+    }
 }
 
 /// Folding constants wraps around; DuckDB does not.
@@ -95,6 +103,15 @@ fn scalar(call: ScalarFunction, schema: &DFSchema) -> Result<Transformed<Expr>> 
             let zero = cast(lit(0_i64), divisor.get_type(schema)?);
             binary_expr(dividend.clone(), Operator::Modulo, nullif(divisor.clone(), zero))
         }
+        // Lists have lengths as well.
+        ("character_length", [list]) if matches!(list.get_type(schema)?, DataType::List(_)) => {
+            cast(array_length(list.clone()), DataType::Int64)
+        }
+        // NULLs last, unless said otherwise.
+        ("array_sort", [list]) => call.func.call(vec![list.clone(), lit("ASC"), lit("NULLS LAST")]),
+        ("array_sort", [list, order]) => call.func.call(vec![list.clone(), order.clone(), lit("NULLS LAST")]),
+        (LIST_DISTINCT, [list]) => array_distinct(array_compact(list.clone())),
+        ("make_time", _) => cast(Expr::ScalarFunction(call), DataType::Time64(TimeUnit::Microsecond)),
         (IF, [condition, yes, no]) => when(condition.clone(), yes.clone()).otherwise(no.clone())?,
         // A day, week, month … is a DATE.
         ("date_trunc", [unit, time])
@@ -137,6 +154,7 @@ fn is_whole_days(interval: &Expr) -> bool {
 const DATE_ADD: &str = "date_add";
 const MOD: &str = "mod";
 const IF: &str = "if";
+const LIST_DISTINCT: &str = "list_distinct";
 
 /// A function that is always replaced.
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -153,7 +171,7 @@ pub(super) fn functions() -> Vec<Arc<ScalarUDF>> {
         let signature = Signature::any(arguments, Volatility::Immutable);
         Arc::new(ScalarUDF::new_from_impl(Replaced { name, like, signature }))
     };
-    vec![function(DATE_ADD, 0, 2), function(MOD, 0, 2), function(IF, 1, 3)]
+    vec![function(DATE_ADD, 0, 2), function(MOD, 0, 2), function(IF, 1, 3), function(LIST_DISTINCT, 0, 1)]
 }
 
 impl ScalarUDFImpl for Replaced {

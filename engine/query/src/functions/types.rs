@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use datafusion::arrow::array::{AsArray, StringViewArray};
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, FieldRef};
 use datafusion::common::{ScalarValue, plan_err};
@@ -98,6 +99,58 @@ impl ScalarUDFImpl for Counting {
     }
 }
 
+/// A function whose bytes are shown as lower-case hexadecimal digits.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Hexadecimal {
+    inner: Arc<ScalarUDF>,
+}
+
+impl ScalarUDFImpl for Hexadecimal {
+    fn name(&self) -> &str {
+        self.inner.name()
+    }
+
+    fn aliases(&self) -> &[String] {
+        self.inner.aliases()
+    }
+
+    fn signature(&self) -> &Signature {
+        self.inner.signature()
+    }
+
+    fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
+        self.inner.coerce_types(types)
+    }
+
+    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+        Ok(DataType::Utf8View)
+    }
+
+    fn invoke_with_args(&self, mut args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let types: Vec<DataType> = args.arg_fields.iter().map(|field| field.data_type().clone()).collect();
+        let bytes = self.inner.return_type(&types)?;
+        args.return_field = Arc::new(args.return_field.as_ref().clone().with_data_type(bytes));
+        let rows = args.number_rows;
+        let result = self.inner.invoke_with_args(args)?;
+        let is_constant = matches!(result, ColumnarValue::Scalar(_));
+        let bytes = cast(&result.to_array(if is_constant { 1 } else { rows })?, &DataType::BinaryView)?;
+        let digits: StringViewArray = bytes.as_binary_view().iter().map(|bytes| bytes.map(hexadecimal)).collect();
+        Ok(if is_constant {
+            ColumnarValue::Scalar(ScalarValue::try_from_array(&digits, 0)?)
+        } else {
+            ColumnarValue::Array(Arc::new(digits))
+        })
+    }
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    let mut digits = String::with_capacity(2 * bytes.len());
+    for byte in bytes {
+        digits.extend([byte >> 4, byte & 15].map(|digit| char::from_digit(digit.into(), 16).unwrap_or('0')));
+    }
+    digits
+}
+
 /// Functions whose results are lengths, positions and the like.
 const COUNTING: [&str; 8] = [
     "character_length",
@@ -129,7 +182,9 @@ pub(super) fn adapted(functions: Vec<Arc<ScalarUDF>>) -> Vec<Arc<ScalarUDF>> {
             "uuid" => &["gen_random_uuid"],
             _ => &[],
         };
-        let function = if COUNTING.contains(&function.name()) {
+        let function = if matches!(function.name(), "sha224" | "sha256" | "sha384" | "sha512") {
+            Arc::new(ScalarUDF::new_from_impl(Hexadecimal { inner: function }))
+        } else if COUNTING.contains(&function.name()) {
             Arc::new(ScalarUDF::new_from_impl(Counting { inner: function }))
         } else {
             function

@@ -45,7 +45,7 @@ async fn statements_outside_the_list_never_run() {
         "DELETE FROM t WHERE a = 1 ORDER BY a LIMIT 1",
         "EXPLAIN DELETE FROM t",
         "SAVEPOINT s",
-        "CREATE INDEX i ON t (a)",
+        "CREATE UNIQUE INDEX i ON t (a)",
         "COPY t TO '/tmp/siltstone-never'",
         "COPY (SELECT 1) TO '/tmp/siltstone-never'",
         "CREATE TEMPORARY TABLE u (a INTEGER)",

@@ -24,6 +24,18 @@ const EXAMPLES: &[(&str, &[&str])] = &[
             "SELECT a, count(*) FROM t GROUP BY ALL",
             "SELECT * EXCLUDE (a) FROM t",
             "SELECT * REPLACE (a + 1 AS a) FROM t",
+            "SELECT * RENAME (a AS x) FROM t",
+            "SELECT COLUMNS(* EXCLUDE (at)) + 1, COLUMNS(t.*), COLUMNS(['a']), COLUMNS('^a'), COLUMNS(c -> c = 'b') FROM t",
+            "SELECT * FROM t PIVOT (sum(b) FOR a IN (1, 2 AS two)) AS p",
+            "SELECT * FROM t UNPIVOT INCLUDE NULLS (v FOR n IN (a, b AS x))",
+        ],
+    ),
+    (
+        "`PIVOT t ON",
+        &[
+            "PIVOT t ON a, at IN (NULL) USING sum(b) AS x, max(b) GROUP BY b % 2 LIMIT 1",
+            "PIVOT t ON a ORDER BY at",
+            "UNPIVOT t ON a, b INTO NAME n VALUE v ORDER BY v LIMIT 1",
         ],
     ),
     ("`EXPLAIN", &["EXPLAIN SELECT 1", "EXPLAIN ANALYZE SELECT a FROM t"]),
@@ -92,6 +104,13 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         &[
             "ALTER TABLE t SET PARTITIONED BY (a, year(at), month(at), day(at), hour(at), bucket(4, a))",
             "ALTER TABLE t SET SORTED BY (a DESC); ALTER TABLE t RESET SORTED BY; ALTER TABLE t RESET PARTITIONED BY",
+        ],
+    ),
+    (
+        "`CREATE INDEX",
+        &[
+            "CREATE INDEX i ON t (a, b DESC); DROP INDEX i",
+            "CREATE INDEX IF NOT EXISTS i ON t (a); DROP INDEX IF EXISTS i",
         ],
     ),
     (
@@ -176,6 +195,7 @@ async fn what_the_page_says_is_missing_is_refused() {
     for sql in [
         "DELETE FROM t RETURNING *",
         "CREATE TABLE x (a INTEGER UNIQUE)",
+        "CREATE UNIQUE INDEX x ON t (a)",
         "CREATE TEMP TABLE x (a INTEGER)",
         "CREATE TEMP VIEW x AS SELECT 1",
         "SAVEPOINT x",
