@@ -29,6 +29,6 @@ pub use launch::Launch;
 #[cfg(feature = "server")]
 pub use ndjson::QueryReply;
 #[cfg(feature = "server")]
-pub use python::python_environment;
+pub use python::{node_packages, python_environment};
 #[cfg(feature = "server")]
 pub use server::{Exit, Server};

