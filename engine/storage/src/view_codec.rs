@@ -16,6 +16,9 @@ pub(crate) fn encode_optional_text(text: Option<&str>, out: &mut Vec<u8>) {
 pub(crate) fn decode_optional_text(reader: &mut ByteReader<'_>) -> Result<Option<String>> {
     let there = decode_flag(reader)?;
     let text = reader.text()?.to_owned();
+    if !there && !text.is_empty() {
+        return Err(reader.corrupt("no text where none is", text));
+    }
     Ok(there.then_some(text))
 }
 
@@ -124,3 +127,6 @@ pub(crate) fn decode_layout(reader: &mut ByteReader<'_>) -> Result<Layout> {
         .collect::<Result<Vec<_>>>()?;
     Ok(Layout { partitioned_by, sorted_by })
 }
+
+#[cfg(test)]
+mod tests;
