@@ -176,7 +176,10 @@ impl Default for Config {
             query_parallelism: 0,
             query_spill_bytes_max: 32 << 30,
             query_spill_folder: None,
-            storage: siltstone_storage::Options::default(),
+            storage: siltstone_storage::Options {
+                chunk_cache_bytes: machine::memory_bytes().unwrap_or_default() / 8,
+                ..siltstone_storage::Options::default()
+            },
         }
     }
 }

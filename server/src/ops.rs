@@ -80,6 +80,7 @@ fn render_engine(out: &mut String, metrics: &siltstone_storage::Metrics, writabl
         ("flushes_total", "counter", "Flushes finished.", metrics.flushes),
         ("log_bytes", "gauge", "Bytes of log files on disk.", metrics.log_bytes),
         ("memtable_bytes", "gauge", "Bytes of rows in memory.", metrics.memtable_bytes),
+        ("chunk_cache_bytes", "gauge", "Bytes of decoded column chunks kept in memory.", metrics.chunk_cache_bytes),
         ("memtable_rows", "gauge", "Rows in memory.", metrics.memtable_rows),
         ("segments", "gauge", "Live segments.", metrics.segments),
         ("segment_bytes", "gauge", "Bytes of live segments.", metrics.segment_bytes),

@@ -14,6 +14,7 @@ use arrow_array::{Array, ArrayRef};
 use parking_lot::{Condvar, Mutex, RwLock};
 
 use crate::backup::{self, BackupReport};
+use crate::chunk_cache::ChunkCache;
 use crate::commit::{Commit, CommitInfo, Committed};
 use crate::commit_codec;
 use crate::compaction::{self, Compactor};
@@ -50,6 +51,8 @@ pub(crate) struct Shared {
     pub(crate) compactor: Compactor,
     /// Every segment that was part of the database since it was opened and is still held by somebody.
     opened: Mutex<Vec<Weak<LiveSegment>>>,
+    /// `None`: no chunks are kept.
+    chunks: Option<Arc<ChunkCache>>,
     pub(crate) key_secret: [u8; 16],
     pub(crate) current: RwLock<Arc<State>>,
     memory_bytes: AtomicUsize,
@@ -94,7 +97,12 @@ impl Shared {
     pub(crate) fn opened<'a>(&self, segments: impl IntoIterator<Item = &'a Arc<LiveSegment>>) {
         let mut opened = self.opened.lock();
         opened.retain(|segment| segment.strong_count() > 0);
-        opened.extend(segments.into_iter().map(Arc::downgrade));
+        for segment in segments {
+            if let Some(chunks) = &self.chunks {
+                segment.keep_chunks(chunks);
+            }
+            opened.push(Arc::downgrade(segment));
+        }
     }
 
     /// Bytes of segments that are not in a state any more and are only held by readers of earlier ones.
@@ -194,6 +202,7 @@ impl Engine {
             key_secret: flusher.manifest.key_secret,
             compactor: Compactor::new(&options, flusher.manifest.checkpoint),
             opened: Mutex::default(),
+            chunks: (options.chunk_cache_bytes > 0).then(|| Arc::new(ChunkCache::new(options.chunk_cache_bytes))),
             writer: Mutex::new(writer),
             flusher: Mutex::new(flusher),
             options,
@@ -336,6 +345,7 @@ impl Engine {
         let memory_rows = |rows: &crate::state::TableRows| rows.sealed.rows() + rows.active.rows();
         Metrics {
             memtable_bytes: state.memory_bytes() as u64,
+            chunk_cache_bytes: shared.chunks.as_ref().map_or(0, |chunks| chunks.bytes()),
             live_bytes: state.rows.values().flat_map(|rows| &rows.segments).map(|live| live.bytes()).sum(),
             pinned_bytes: shared.pinned_bytes(&state),
             table_segments_max: user_rows().map(|rows| rows.segments.len() as u64).max().unwrap_or(0),

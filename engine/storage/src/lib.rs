@@ -25,6 +25,7 @@ pub mod bench;
 mod byte_views;
 mod catalog;
 mod changes;
+mod chunk_cache;
 mod clock;
 mod columns;
 mod commit;

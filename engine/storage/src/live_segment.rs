@@ -32,7 +32,15 @@ pub(crate) fn open_segment(disk: &dyn Disk, entry: SegmentEntry) -> Result<LiveS
         Some(deletes) => read_deletes(disk, &entry, deletes)?,
     };
     let deletes_bytes = AtomicU64::new(entry.deletes.as_ref().map_or(0, |deletes| deletes.bytes));
-    Ok(LiveSegment { entry, reader, deletes, keys: SegmentKeys::default(), deletes_bytes, moved: OnceLock::new() })
+    Ok(LiveSegment {
+        entry,
+        reader,
+        deletes,
+        keys: SegmentKeys::default(),
+        deletes_bytes,
+        moved: OnceLock::new(),
+        chunks: OnceLock::new(),
+    })
 }
 
 fn read_deletes(disk: &dyn Disk, entry: &SegmentEntry, deletes: &DeletesEntry) -> Result<DeleteVector> {

@@ -133,6 +133,7 @@ impl Loaded {
                 keys: SegmentKeys::default(),
                 deletes_bytes: 0.into(),
                 moved: std::sync::OnceLock::new(),
+                chunks: std::sync::OnceLock::new(),
             }))
         };
         self.segments.iter().map(live).collect()

@@ -20,6 +20,8 @@ pub struct Metrics {
     pub log_bytes: u64,
     /// Bytes of rows in memory, sealed ones included.
     pub memtable_bytes: u64,
+    /// Bytes of decoded column chunks kept in memory.
+    pub chunk_cache_bytes: u64,
     /// Rows in memory.
     pub memtable_rows: u64,
     /// Bytes of key indexes of rows in memory.

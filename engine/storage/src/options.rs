@@ -20,6 +20,9 @@ pub struct Options {
     /// Whether column chunks of unordered identifiers get filters over their values. They cost about a byte per distinct value and make a
     /// look-up by equality skip nearly every row group that does not have the value. `true`.
     pub value_filters: bool,
+    /// Bytes of decoded column chunks that are kept in memory for the next query; 0 keeps none. 0: who embeds the engine knows what else
+    /// needs memory.
+    pub chunk_cache_bytes: u64,
     /// Rows per segment at which a flush starts another file, and past which compaction merges no segments. 4 Mi: building a key index takes
     /// some 30 bytes a row.
     pub segment_rows_max: usize,
@@ -59,6 +62,7 @@ impl Default for Options {
             log_spare_files_max: 4,
             row_group_rows: 65_536,
             value_filters: true,
+            chunk_cache_bytes: 0,
             segment_rows_max: 4 << 20,
             segment_bytes_max: 512 * MIB,
             compaction_fanout: 8,

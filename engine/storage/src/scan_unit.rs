@@ -65,8 +65,16 @@ impl Source {
     /// `None`: these rows were written before the column existed.
     pub(crate) fn read(&self, column: ColumnId) -> Result<Option<ArrayRef>> {
         match self {
-            Self::RowGroup { segment, row_group } => segment.reader.read(*row_group, column),
+            Self::RowGroup { segment, row_group } => segment.read(*row_group, column),
             Self::Memory(batch) => Ok(batch.column(column).cloned()),
+        }
+    }
+
+    /// The same if it takes no decoding.
+    fn kept(&self, column: ColumnId) -> Option<ArrayRef> {
+        match self {
+            Self::RowGroup { segment, row_group } => segment.kept(*row_group, column),
+            Self::Memory(batch) => batch.column(column).cloned(),
         }
     }
 }

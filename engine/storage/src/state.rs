@@ -12,11 +12,14 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use arrow_array::ArrayRef;
 use roaring::RoaringBitmap;
 
 use crate::catalog::Catalog;
+use crate::chunk_cache::{ChunkCache, SegmentChunks};
 use crate::delete_vector::DeleteVector;
-use crate::ids::{SegmentId, SnapshotId, TableId};
+use crate::error::Result;
+use crate::ids::{ColumnId, SegmentId, SnapshotId, TableId};
 use crate::key_tables::SegmentKeys;
 use crate::manifest::SegmentEntry;
 use crate::memtable::{MemBatch, Memtable};
@@ -36,12 +39,44 @@ pub(crate) struct LiveSegment {
     pub(crate) deletes_bytes: AtomicU64,
     /// What took its place, once something did.
     pub(crate) moved: OnceLock<MovedSegment>,
+    /// Where its decoded chunks are kept, once it is part of the database.
+    pub(crate) chunks: OnceLock<SegmentChunks>,
 }
 
 impl LiveSegment {
     /// Bytes of its file and of its delete vector's.
     pub(crate) fn bytes(&self) -> u64 {
         self.entry.bytes + self.deletes_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Has its decoded chunks kept there from now on.
+    pub(crate) fn keep_chunks(&self, cache: &Arc<ChunkCache>) {
+        self.chunks.get_or_init(|| {
+            let columns = self.reader.columns().iter().map(|(column, _)| *column).collect();
+            SegmentChunks::new(Arc::clone(cache), self.entry.id, self.reader.row_groups(), columns)
+        });
+    }
+
+    /// The values of a column in a row group, as [`Segment::read`], decoded or kept from an earlier time.
+    ///
+    /// # Errors
+    /// As [`Segment::read`].
+    pub(crate) fn read(&self, row_group: usize, column: ColumnId) -> Result<Option<ArrayRef>> {
+        if let Some(kept) = self.kept(row_group, column) {
+            return Ok(Some(kept));
+        }
+        let array = self.reader.read(row_group, column)?;
+        if let (Some(chunks), Some(array)) = (self.chunks.get(), &array)
+            && self.reader.is_decoded(row_group, column)
+        {
+            chunks.keep(row_group, column, array);
+        }
+        Ok(array)
+    }
+
+    /// The same if it need not be decoded.
+    pub(crate) fn kept(&self, row_group: usize, column: ColumnId) -> Option<ArrayRef> {
+        self.chunks.get()?.get(row_group, column)
     }
 
     /// Lowest and highest commit of its rows.

@@ -479,6 +479,16 @@ pub static SETTINGS: &[Setting] = &[
         },
     ),
     one(
+        "storage.chunk_cache_bytes",
+        "storage-chunk-cache-bytes",
+        "BYTES",
+        "Decoded column chunks kept in memory, 0 for none (default: an eighth of the memory the process may use)",
+        |config, values| {
+            config.storage.chunk_cache_bytes = bytes(values)? as u64;
+            Ok(())
+        },
+    ),
+    one(
         "storage.commit_queue_bytes_max",
         "storage-commit-queue-bytes-max",
         "BYTES",

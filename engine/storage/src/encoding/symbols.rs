@@ -186,6 +186,7 @@ pub(crate) fn matches(wanted: &Wanted<Vec<u8>>, rows: usize, reader: &mut ByteRe
         bytes.as_ref().is_none_or(|(least, most)| codes.div_ceil(2) <= *most && codes * SYMBOL_BYTES >= *least)
     };
     let unequal = wanted.is_unequal();
+    let of_empty = wanted.holds::<[u8]>(&[]);
     let longest = coded.lengths.iter().copied().max().unwrap_or(0) as usize;
     let mut value = vec![0; (longest + 1) * SYMBOL_BYTES];
     let mut bits = BooleanBufferBuilder::new(rows);
@@ -193,7 +194,9 @@ pub(crate) fn matches(wanted: &Wanted<Vec<u8>>, rows: usize, reader: &mut ByteRe
     for length in &coded.lengths {
         let codes = &coded.codes[start..start + *length as usize];
         start += codes.len();
-        bits.append(if may_equal(codes.len()) {
+        bits.append(if codes.is_empty() {
+            of_empty
+        } else if may_equal(codes.len()) {
             let bytes = coded.decode_value(codes, &mut value, 0).ok_or_else(|| coded.odd(reader))?;
             wanted.holds::<[u8]>(&value[..bytes])
         } else {

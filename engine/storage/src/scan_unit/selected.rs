@@ -196,9 +196,12 @@ impl ScanUnit {
             let values = self.take(column, &Selected::positions(stored))?;
             return Ok(Selected::of(spread(stored, &condition.test(&values))));
         }
-        let matches = match &self.source {
-            Source::RowGroup { segment, row_group } => segment.reader.matches(*row_group, column.id, condition)?,
-            Source::Memory(batch) => batch.column(column.id).map(|values| Matches::of(condition.test(values))),
+        let matches = match (self.source.kept(column.id), &self.source) {
+            (Some(values), _) => Some(Matches::of(condition.test(&values))),
+            (None, Source::RowGroup { segment, row_group }) => {
+                segment.reader.matches(*row_group, column.id, condition)?
+            }
+            (None, Source::Memory(_)) => None,
         };
         let missing = || Error::new(ErrorKind::Internal, format!("column is not stored: id={}", column.id));
         Ok(match (matches.ok_or_else(missing)?, selected.stored) {
@@ -212,15 +215,13 @@ impl ScanUnit {
 
     /// The values of a column at these stored rows, which ascend.
     fn take(&self, column: &Column, positions: &[u32]) -> Result<ArrayRef> {
-        let taken = match &self.source {
-            Source::RowGroup { segment, row_group } => segment.reader.take(*row_group, column.id, positions)?,
-            Source::Memory(batch) => match batch.column(column.id) {
-                Some(all) => {
-                    let positions = UInt32Array::from(positions.to_vec());
-                    Some(arrow_select::take::take(all, &positions, None).map_err(unselectable)?)
-                }
-                None => None,
-            },
+        let taken = match (self.source.kept(column.id), &self.source) {
+            (Some(all), _) => {
+                let positions = UInt32Array::from(positions.to_vec());
+                Some(arrow_select::take::take(&all, &positions, None).map_err(unselectable)?)
+            }
+            (None, Source::RowGroup { segment, row_group }) => segment.reader.take(*row_group, column.id, positions)?,
+            (None, Source::Memory(_)) => None,
         };
         taken.map_or_else(|| default_array(column, positions.len()), Ok)
     }

@@ -10,12 +10,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef};
 use arrow_buffer::Buffer;
+use arrow_schema::DataType;
 
 use super::footer::{Extent, Footer, TAIL_BYTES, decode_tail};
 use super::{HEADER, ROWS_MAX, value_filter};
 use crate::commit_runs::CommitRuns;
 use crate::condition::{Condition, Decision};
-use crate::encoding::{self, Matches};
+use crate::encoding::{self, Compression, Encoding, Matches};
 use crate::error::{Error, Result};
 use crate::frame::{ByteReader, FILE_HEADER_BYTES};
 use crate::ids::{ColumnId, SnapshotId};
@@ -202,6 +203,15 @@ impl Segment {
     /// `Corrupt` for damaged bytes.
     pub(crate) fn read(&self, row_group: usize, column: ColumnId) -> Result<Option<ArrayRef>> {
         self.places.get(&column).map(|place| self.read_place(row_group, *place)).transpose()
+    }
+
+    /// Whether reading a column chunk is work: not if its values are shown as they lie in the mapped file.
+    pub(crate) fn is_decoded(&self, row_group: usize, column: ColumnId) -> bool {
+        self.places.get(&column).is_some_and(|place| {
+            let form = &self.footer.row_groups[row_group].chunks[*place].form;
+            let is_text = matches!(self.footer.columns[*place].1.arrow(), DataType::Utf8View | DataType::BinaryView);
+            form.encoding != Encoding::Plain || form.compression != Compression::None || is_text
+        })
     }
 
     /// The values of a column at these row positions of a row group, which ascend strictly and are below [`Segment::rows`], without

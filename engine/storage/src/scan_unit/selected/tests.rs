@@ -16,13 +16,14 @@ use crate::schema::{NewColumn, TableSchema};
 use crate::test_arrays::{ArraySpec, Numbers, any_array, any_predicate};
 use crate::value::Value;
 
-/// An engine with a table of these columns.
-fn engine_with(types: &[LogicalType]) -> (Engine, TableId) {
+/// An engine with a table of these columns, which keeps so many bytes of decoded chunks.
+fn engine_with(types: &[LogicalType], chunk_cache_bytes: u64) -> (Engine, TableId) {
     let options = Options {
         background: false,
         log_file_bytes: 1 << 16,
         disk_reserve_bytes: 0,
         row_group_rows: 200,
+        chunk_cache_bytes,
         ..Options::default()
     };
     let engine = Engine::open(Arc::new(SimDisk::new(1)), options).unwrap();
@@ -86,7 +87,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(100))]
 
     /// Proves invariants 1 and 3 for every type, in segments and in memory, with rows deleted, now and as of an earlier snapshot, with a
-    /// column that older rows do not have.
+    /// column that older rows do not have, with decoded chunks kept and without.
     #[test]
     fn selecting_is_reading_and_filtering(
         specs in prop::collection::vec(any_array(700), 1..4),
@@ -94,7 +95,8 @@ proptest! {
         seed: u64,
     ) {
         let types: Vec<LogicalType> = specs.iter().map(|spec| spec.ty.clone()).collect();
-        let (engine, table) = engine_with(&types);
+        // Without chunks kept, or with room for a few, so that they come and go between two reads.
+        let (engine, table) = engine_with(&types, (seed % 3) * (16 << 10));
         let mut snapshots = Vec::new();
         let mut numbers = Numbers(seed);
         for rows in cuts {
@@ -157,7 +159,7 @@ fn on(predicate: Predicate, column: ColumnId) -> Predicate {
 /// Proves that few rows are read one by one and many by whole columns, and what a filter does with what it cannot know.
 #[test]
 fn the_cost_decides_how_rows_are_read() {
-    let (engine, table) = engine_with(&[LogicalType::BigInt]);
+    let (engine, table) = engine_with(&[LogicalType::BigInt], 0);
     let ints: ArrayRef = Arc::new(arrow_array::Int64Array::from_iter_values((0..200).map(|i| (i * 7) % 200)));
     append(&engine, table, &[ints]);
     engine.flush().unwrap();
@@ -175,4 +177,27 @@ fn the_cost_decides_how_rows_are_read() {
     assert_eq!(unknown.kind(), ErrorKind::NotFound);
     let misfit = unit.filter(&[Predicate::In { column: ColumnId(1), values: vec![Value::Bool(true)] }]).unwrap_err();
     assert_eq!(misfit.kind(), ErrorKind::Invalid);
+}
+
+/// Proves that a chunk is kept once it is decoded, that what is kept is what a query gets, and that it goes with its table.
+#[test]
+fn decoded_chunks_are_kept_as_long_as_their_table() {
+    let (engine, table) = engine_with(&[LogicalType::BigInt], 1 << 20);
+    let ints: ArrayRef = Arc::new(arrow_array::Int64Array::from_iter_values((0..1000).map(|i| (i * 7) % 200)));
+    append(&engine, table, std::slice::from_ref(&ints));
+    engine.flush().unwrap();
+    let read = || -> Vec<ArrayRef> {
+        let view = engine.snapshot().table(table).unwrap();
+        view.units().iter().map(|unit| unit.read(&[ColumnId(1)]).unwrap().remove(0)).collect()
+    };
+    assert_eq!(engine.metrics().chunk_cache_bytes, 0);
+    let (first, second) = (read(), read());
+    assert!(engine.metrics().chunk_cache_bytes >= 8000, "{}", engine.metrics().chunk_cache_bytes);
+    let shares = |(a, b): (&ArrayRef, &ArrayRef)| Arc::ptr_eq(a, b);
+    assert!(first.len() == 5 && first.iter().zip(&second).all(shares), "decoded once");
+    let all: Vec<&dyn Array> = first.iter().map(|array| array.as_ref()).collect();
+    assert_eq!(&arrow_select::concat::concat(&all).unwrap(), &ints);
+    engine.write(Commit::new(vec![Change::DropTable { id: table }])).unwrap();
+    engine.flush().unwrap();
+    assert_eq!(engine.metrics().chunk_cache_bytes, 0);
 }
