@@ -26,6 +26,8 @@ pub(super) struct Column {
     pub(super) name: String,
     /// What it is planned as: columns of subqueries without a name of their own have a hidden one.
     pub(super) planned: String,
+    /// Whether another one is called the same, so that it takes its table's name to tell them apart.
+    pub(super) ambiguous: bool,
 }
 
 /// A column that a `COLUMNS(…)` stands for.
@@ -39,17 +41,16 @@ pub(super) struct Picked {
 
 impl Column {
     /// The column, with its table's name if another one is called the same.
-    pub(super) fn expr(&self, all: &[Self]) -> Expr {
-        let is_called_so = |column: &&Self| same_name(&column.planned, &self.planned);
+    pub(super) fn expr(&self) -> Expr {
         let quoted = |name: &String| Ident::with_quote('"', name);
-        if all.iter().filter(is_called_so).count() < 2 {
-            return Expr::Identifier(quoted(&self.planned));
+        if self.ambiguous {
+            return Expr::CompoundIdentifier(self.table.iter().chain([&self.planned]).map(quoted).collect());
         }
-        Expr::CompoundIdentifier(self.table.iter().chain([&self.planned]).map(quoted).collect())
+        Expr::Identifier(quoted(&self.planned))
     }
 
-    fn picked(&self, all: &[Self]) -> Picked {
-        Picked { expr: self.expr(all), name: self.name.clone(), groups: Vec::new() }
+    fn picked(&self) -> Picked {
+        Picked { expr: self.expr(), name: self.name.clone(), groups: Vec::new() }
     }
 }
 
@@ -109,13 +110,13 @@ pub(super) async fn picked(surroundings: &Surroundings<'_>, call: &Function, all
         return Err(bad());
     };
     let picked = match argument {
-        FunctionArgExpr::Wildcard => all.iter().map(|column| column.picked(all)).collect(),
+        FunctionArgExpr::Wildcard => all.iter().map(|column| column.picked()).collect(),
         FunctionArgExpr::QualifiedWildcard(table) => of_table(table, all)?,
         FunctionArgExpr::WildcardWithOptions(options) => {
             if options.opt_replace.is_some() || options.opt_rename.is_some() || options.opt_ilike.is_some() {
                 return Err(QueryError::not_implemented(format_args!("{call} is not supported; only EXCLUDE is")));
             }
-            without(options, all.iter().map(|column| column.picked(all)).collect())
+            without(options, all.iter().map(|column| column.picked()).collect())
         }
         FunctionArgExpr::Expr(Expr::Value(ValueWithSpan { value: Value::SingleQuotedString(pattern), .. })) => {
             by_pattern(pattern, all)?
@@ -136,7 +137,7 @@ fn of_table(table: &ObjectName, all: &[Column]) -> Result<Vec<Picked>> {
         let at = column.table.len().checked_sub(wanted.len());
         at.is_some_and(|at| column.table[at..].iter().zip(&wanted).all(|(part, wanted)| same_name(part, wanted)))
     };
-    Ok(all.iter().filter(is_in).map(|column| column.picked(all)).collect())
+    Ok(all.iter().filter(is_in).map(|column| column.picked()).collect())
 }
 
 fn without(options: &WildcardAdditionalOptions, picked: Vec<Picked>) -> Vec<Picked> {
@@ -159,7 +160,7 @@ fn by_pattern(pattern: &str, all: &[Column]) -> Result<Vec<Picked>> {
     let matched = all.iter().filter_map(|column| {
         let found = regex.captures(&column.name)?;
         let groups = found.iter().map(|group| group.map_or("", |group| group.as_str()).to_owned()).collect();
-        Some(Picked { groups, ..column.picked(all) })
+        Some(Picked { groups, ..column.picked() })
     });
     Ok(matched.collect())
 }
@@ -179,7 +180,7 @@ fn by_names(names: &[Expr], all: &[Column]) -> Result<Vec<Picked>> {
         wanted.push(name);
     }
     let is_wanted = |column: &&Column| wanted.iter().any(|name| same_name(name, &column.name));
-    Ok(all.iter().filter(is_wanted).map(|column| column.picked(all)).collect())
+    Ok(all.iter().filter(is_wanted).map(|column| column.picked()).collect())
 }
 
 /// The columns whose names make the condition true, all asked for at once.
@@ -207,7 +208,7 @@ async fn by_lambda(surroundings: &Surroundings<'_>, lambda: &LambdaFunction, all
         Box::pin(crate::time_travel::evaluate(surroundings.session, surroundings.snapshot, conditions)).await?;
     let is_true =
         |answer: &ScalarValue| matches!(answer.cast_to(&DataType::Boolean), Ok(ScalarValue::Boolean(Some(true))));
-    Ok(all.iter().zip(&answers).filter(|(_, answer)| is_true(answer)).map(|(column, _)| column.picked(all)).collect())
+    Ok(all.iter().zip(&answers).filter(|(_, answer)| is_true(answer)).map(|(column, _)| column.picked()).collect())
 }
 
 /// Replaces the forms of the first SELECT of a query that has some.
@@ -238,7 +239,7 @@ pub(super) fn replace(query: &mut Query, all: &[Column], picked: &[(Function, Ve
     for item in std::mem::take(&mut select.projection) {
         expand(item, all, picked, &mut items)?;
         if items.len() > COLUMNS_MAX {
-            return Err(QueryError::binder(format_args!("COLUMNS makes up to {COLUMNS_MAX} columns")));
+            return Err(super::too_many());
         }
     }
     select.projection = items;
@@ -343,7 +344,7 @@ fn all_of(mut conditions: Vec<Expr>) -> Option<Expr> {
 /// The items of a wildcard that renames columns.
 fn altered(item: &SelectItem, all: &[Column]) -> Result<Vec<SelectItem>> {
     let (columns, options) = match item {
-        SelectItem::Wildcard(options) => (all.iter().map(|column| column.picked(all)).collect(), options),
+        SelectItem::Wildcard(options) => (all.iter().map(|column| column.picked()).collect(), options),
         SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::ObjectName(table), options) => {
             (of_table(table, all)?, options)
         }

@@ -11,12 +11,13 @@ mod columns;
 mod pivot;
 mod sets;
 
+use std::collections::HashMap;
 use std::ops::ControlFlow;
 
 use datafusion::arrow::array::RecordBatch;
 use datafusion::sql::sqlparser::ast::*;
 use futures::TryStreamExt;
-use siltstone_storage::{Snapshot, TableName, same_name};
+use siltstone_storage::{Snapshot, TableName, folded_name, same_name};
 
 use self::columns::{Column, Picked};
 use crate::QueryError;
@@ -27,7 +28,7 @@ use crate::syntax;
 
 /// Most forms in one statement: each takes planning what it stands on.
 const FORMS_MAX: usize = 100;
-/// Most columns that one form becomes.
+/// Most columns that all forms of a statement stand for, and that a SELECT list becomes.
 const COLUMNS_MAX: usize = 10_000;
 
 /// Replaces the forms of a statement.
@@ -44,6 +45,7 @@ pub(crate) async fn lower(
     if !holds_forms(statement) {
         return Ok(());
     }
+    let mut made = 0;
     for _ in 0..FORMS_MAX {
         let mut finder = Finder::default();
         // What is found ends the visit.
@@ -63,7 +65,11 @@ pub(crate) async fn lower(
                 let mut picked = Vec::with_capacity(calls.len());
                 for call in calls {
                     let columns = columns::picked(&surroundings, &call, &columns).await?;
+                    made += columns.len();
                     picked.push((call, columns));
+                }
+                if made > COLUMNS_MAX {
+                    return Err(too_many());
                 }
                 Replacement::Select(columns, picked)
             }
@@ -75,6 +81,10 @@ pub(crate) async fn lower(
     Err(QueryError::binder(format_args!(
         "a statement takes up to {FORMS_MAX} times PIVOT, UNPIVOT, COLUMNS, INTERSECT ALL or EXCEPT ALL"
     )))
+}
+
+fn too_many() -> QueryError {
+    QueryError::binder(format_args!("COLUMNS stands for up to {COLUMNS_MAX} columns in a statement"))
 }
 
 /// Whether there is anything to do, which there mostly is not.
@@ -295,10 +305,15 @@ impl Surroundings<'_> {
             Box::pin(self.session.logical(self.snapshot.clone(), statement, self.defaults, self.within)).await?;
         let schema = planned.plan.schema();
         let shown = planned.names.apply(schema.as_arrow(), &planned.scope.spelling);
+        let mut named: HashMap<String, usize> = HashMap::new();
+        for (_, field) in schema.iter() {
+            *named.entry(folded_name(field.name())).or_default() += 1;
+        }
         let columns = schema.iter().zip(shown.fields()).map(|((table, planned_field), field)| Column {
             table: table.map(|table| table.to_vec()).unwrap_or_default(),
             name: field.name().clone(),
             planned: planned_field.name().clone(),
+            ambiguous: named.get(&folded_name(planned_field.name())).is_some_and(|count| *count > 1),
         });
         Ok(columns.collect())
     }

@@ -69,7 +69,7 @@ fn mentioned<'a>(expressions: impl Iterator<Item = &'a Expr>) -> HashSet<String>
 /// The columns that are not mentioned, as items.
 fn rest(columns: &[Column], mentioned: &HashSet<String>) -> Vec<Expr> {
     let others = columns.iter().filter(|column| !mentioned.contains(&folded_name(&column.name)));
-    others.map(|column| column.expr(columns)).collect()
+    others.map(Column::expr).collect()
 }
 
 fn text(value: &str) -> Expr {
