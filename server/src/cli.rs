@@ -1,10 +1,10 @@
 //! The command line: which commands and flags there are.
 //!
-//! **Invariants**: the flags of `serve` are exactly the rows of [`SETTINGS`].
+//! **Invariants**: the flags of `serve` are exactly the rows of [`settings()`].
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
-use crate::config::{Arity, Config, ConfigError, Layers, SETTINGS};
+use crate::config::{Arity, Config, ConfigError, Layers, settings};
 
 /// All commands.
 pub fn command() -> Command {
@@ -24,7 +24,7 @@ pub fn command() -> Command {
 }
 
 fn serve() -> Command {
-    let flags = SETTINGS.iter().map(|setting| {
+    let flags = settings().map(|setting| {
         let help = format!("{} [env: {}]", setting.help, setting.variable());
         let arg = Arg::new(setting.key).long(setting.flag).help(help);
         match setting.arity {
@@ -148,7 +148,7 @@ pub fn config(flags: &ArgMatches, environment: impl Fn(&str) -> Option<String>) 
 }
 
 fn put_flags(layers: &mut Layers, flags: &ArgMatches) {
-    for setting in SETTINGS {
+    for setting in settings() {
         let values = match setting.arity {
             Arity::Switch => flags.get_flag(setting.key).then(|| vec!["true".to_owned()]),
             Arity::One | Arity::Many => flags.get_many::<String>(setting.key).map(|values| values.cloned().collect()),

@@ -1,7 +1,7 @@
 //! Configuration: flags, environment and a TOML file become one [`Config`].
 //!
 //! **Invariants**
-//! 1. Every setting is one row of [`SETTINGS`]; its flag, its environment variable and its key in the file follow from that row.
+//! 1. Every setting is one row of [`settings()`]; its flag, its environment variable and its key in the file follow from that row.
 //! 2. A flag beats the environment, the environment beats the file, the file beats the default. Lists replace, they do not add up.
 //! 3. An unknown key in the file, or a bad value anywhere, is an error that names the setting and where it came from, and never
 //!    shows the value of a secret.
@@ -18,7 +18,7 @@ mod settings;
 #[cfg(test)]
 mod tests;
 
-pub use settings::{Arity, SETTINGS, Setting};
+pub use settings::{Arity, Setting, settings};
 
 use crate::limits::BodyLimits;
 use crate::machine;
@@ -264,8 +264,7 @@ impl Layers {
                 self.put_table(&key, inner, file)?;
                 continue;
             }
-            let setting = SETTINGS
-                .iter()
+            let setting = settings()
                 .find(|setting| setting.key == key && setting.in_file)
                 .ok_or_else(|| ConfigError(format!("unknown setting `{key}` in {file}")))?;
             let values = toml_texts(value)
@@ -277,7 +276,7 @@ impl Layers {
 
     /// The layer of the environment; `lookup` gives a variable's value.
     pub fn put_environment(&mut self, lookup: impl Fn(&str) -> Option<String>) {
-        for setting in SETTINGS {
+        for setting in settings() {
             let variable = setting.variable();
             if let Some(text) = lookup(&variable) {
                 let values = match setting.arity {
@@ -302,7 +301,7 @@ impl Layers {
     /// For a value that its setting does not take.
     pub fn build(&self) -> Result<Config, ConfigError> {
         let mut config = Config::default();
-        for setting in SETTINGS {
+        for setting in settings() {
             if let Some((values, origin)) = self.values.get(setting.key) {
                 (setting.apply)(&mut config, values).map_err(|expected| {
                     let shown = if setting.secret { String::new() } else { format!(", found {:?}", values.join(",")) };
