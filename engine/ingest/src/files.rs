@@ -6,6 +6,7 @@
 //! csv json parquet   one reader each: what columns there are, then batches
 //! types     the type of a CSV column, from all its values
 //! cast      Arrow arrays into column types
+//! common    the columns of several files together
 //! ```
 //!
 //! A file is read twice where it is to become a table and does not say its types itself: [`DataFile::survey`] looks at all rows, then
@@ -20,6 +21,7 @@
 //! It knows no paths, no HTTP, and nothing of what becomes of the rows.
 
 mod cast;
+mod common;
 mod csv;
 mod format;
 mod json;
@@ -36,6 +38,7 @@ use std::sync::Arc;
 use arrow_array::{Array, ArrayRef};
 use siltstone_storage::{Column, ColumnId, NewColumn, TableSchema};
 
+pub use csv::{CsvForm, CsvHeader};
 pub use format::FileFormat;
 pub use source::FileBytes;
 
@@ -77,6 +80,7 @@ pub struct FileBatch {
 pub struct DataFile {
     bytes: Arc<dyn FileBytes>,
     format: FileFormat,
+    csv: CsvForm,
 }
 
 /// What was found out about a file before its rows are read.
@@ -84,6 +88,8 @@ pub struct DataFile {
 pub struct Survey {
     /// Columns in the order of the file, with the types that a new table would give them; of a survey against a table, names alone count.
     pub columns: Vec<NewColumn>,
+    /// Places of columns without any value, so that their types say nothing.
+    untyped: Vec<usize>,
 }
 
 /// What a survey is for.
@@ -106,8 +112,19 @@ impl DataFile {
             Some(declared) if declared != found => Err(FileError::invalid(format!(
                 "the file was declared as {declared}, and its contents look like {found}"
             ))),
-            _ => Ok(Self { bytes, format: found }),
+            _ => Ok(Self { bytes, format: found, csv: CsvForm::default() }),
         }
+    }
+
+    /// A file that is read as one of this format, whatever it looks like; `csv` says how, if it is CSV.
+    ///
+    /// # Errors
+    /// `Invalid` if there is nothing in it.
+    pub fn of_format(bytes: Arc<dyn FileBytes>, format: FileFormat, csv: CsvForm) -> Result<Self> {
+        if bytes.length() == 0 {
+            return Err(FileError::invalid("the file is empty"));
+        }
+        Ok(Self { bytes, format, csv })
     }
 
     /// What it is.
@@ -120,26 +137,40 @@ impl DataFile {
     /// # Errors
     /// `Invalid` for a file that is not what its format says, or has a column twice; `Read`.
     pub fn survey(&self, wanted: Wanted<'_>) -> Result<Survey> {
-        let columns = match (self.format, wanted) {
-            (FileFormat::Csv, Wanted::Types) => csv::types(&self.bytes)?,
-            (FileFormat::Csv, Wanted::Names(_)) => csv::names(&self.bytes)?,
-            (FileFormat::Json, Wanted::Types) => json::types(&self.bytes)?,
-            (FileFormat::Json, Wanted::Names(table)) => json::names(&self.bytes, table)?,
-            (FileFormat::Parquet, _) => parquet::columns(&self.bytes)?,
+        let typed = |columns| Survey { columns, untyped: Vec::new() };
+        let survey = match (self.format, wanted) {
+            (FileFormat::Csv, Wanted::Types) => csv::types(&self.bytes, &self.csv)?,
+            (FileFormat::Csv, Wanted::Names(_)) => typed(csv::names(&self.bytes, &self.csv)?),
+            (FileFormat::Json, Wanted::Types) => typed(json::types(&self.bytes)?),
+            (FileFormat::Json, Wanted::Names(table)) => typed(json::names(&self.bytes, table)?),
+            (FileFormat::Parquet, _) => typed(parquet::columns(&self.bytes)?),
         };
-        matching::check_distinct(&columns)?;
-        Ok(Survey { columns })
+        matching::check_distinct(&survey.columns)?;
+        Ok(survey)
     }
 
     /// The rows as those of a table: columns are matched by name, values cast to the table's types.
     ///
     /// # Errors
     /// `Invalid` if the file has a column that the table lacks, or the other way round one that must be there; `Read`.
-    pub fn rows<'a>(&self, table: &'a TableSchema) -> Result<Rows<'a>> {
-        let batches: Box<dyn Iterator<Item = Result<FileBatch>> + 'a> = match self.format {
-            FileFormat::Csv => Box::new(csv::rows(&self.bytes, table)?),
+    pub fn rows(&self, table: &TableSchema) -> Result<Rows> {
+        let batches: Batches = match self.format {
+            FileFormat::Csv => Box::new(csv::rows(&self.bytes, &self.csv, table, matching::matched)?),
             FileFormat::Json => Box::new(json::rows(&self.bytes, table, UnknownFields::Reject)),
-            FileFormat::Parquet => Box::new(parquet::rows(&self.bytes, table)?),
+            FileFormat::Parquet => Box::new(parquet::rows(&self.bytes, table, matching::matched)?),
+        };
+        Ok(Rows::new(batches, table))
+    }
+
+    /// The same of the columns that both have: others of the file are left out, and batches may lack others of the table.
+    ///
+    /// # Errors
+    /// `Invalid`; `Read`.
+    pub fn wanted_rows(&self, table: &TableSchema) -> Result<Rows> {
+        let batches: Batches = match self.format {
+            FileFormat::Csv => Box::new(csv::rows(&self.bytes, &self.csv, table, matching::wanted)?),
+            FileFormat::Json => Box::new(json::rows(&self.bytes, table, UnknownFields::Ignore)),
+            FileFormat::Parquet => Box::new(parquet::rows(&self.bytes, table, matching::wanted)?),
         };
         Ok(Rows::new(batches, table))
     }
@@ -148,7 +179,7 @@ impl DataFile {
     ///
     /// # Errors
     /// As [`DataFile::rows`].
-    pub fn rows_of_new_table<'a>(&self, table: &'a TableSchema) -> Result<Rows<'a>> {
+    pub fn rows_of_new_table(&self, table: &TableSchema) -> Result<Rows> {
         match self.format {
             FileFormat::Json => {
                 let batches = Box::new(json::rows(&self.bytes, table, UnknownFields::Ignore));
@@ -159,25 +190,27 @@ impl DataFile {
     }
 }
 
+type Batches = Box<dyn Iterator<Item = Result<FileBatch>> + Send>;
+
 /// The rows of a file, batch by batch; ends with the first error.
-pub struct Rows<'a> {
-    batches: Box<dyn Iterator<Item = Result<FileBatch>> + 'a>,
-    table: &'a TableSchema,
+pub struct Rows {
+    batches: Batches,
+    table: TableSchema,
     /// Columns that every batch is to have.
-    expected: Vec<&'a Column>,
+    expected: Vec<Column>,
     next_row: u64,
     failed: bool,
 }
 
-impl<'a> Rows<'a> {
-    fn new(batches: Box<dyn Iterator<Item = Result<FileBatch>> + 'a>, table: &'a TableSchema) -> Self {
-        Self { batches, table, expected: Vec::new(), next_row: 0, failed: false }
+impl Rows {
+    fn new(batches: Batches, table: &TableSchema) -> Self {
+        Self { batches, table: table.clone(), expected: Vec::new(), next_row: 0, failed: false }
     }
 
     /// The same with every column that the survey found in every batch: where no row of a batch mentions one, it has its default.
     #[must_use]
     pub fn with_columns(mut self, survey: &Survey) -> Self {
-        self.expected = survey.columns.iter().filter_map(|column| self.table.column(&column.name)).collect();
+        self.expected = survey.columns.iter().filter_map(|column| self.table.column(&column.name).cloned()).collect();
         self
     }
 
@@ -193,7 +226,7 @@ impl<'a> Rows<'a> {
     }
 }
 
-impl Iterator for Rows<'_> {
+impl Iterator for Rows {
     type Item = Result<FileBatch>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -202,7 +235,7 @@ impl Iterator for Rows<'_> {
         }
         let batch = self.batches.next()?.and_then(|batch| {
             let batch = self.completed(FileBatch { first_row: self.next_row, ..batch });
-            check_nulls(&batch, self.table)?;
+            check_nulls(&batch, &self.table)?;
             self.next_row += batch.rows as u64;
             Ok(batch)
         });
@@ -211,7 +244,7 @@ impl Iterator for Rows<'_> {
     }
 }
 
-impl std::fmt::Debug for Rows<'_> {
+impl std::fmt::Debug for Rows {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Rows").field("next_row", &self.next_row).finish_non_exhaustive()
     }

@@ -14,7 +14,7 @@ mod infer;
 mod json;
 
 pub use error_vector::{ErrorCode, ErrorVectors, RowError};
-pub use files::{DataFile, FileBatch, FileBytes, FileError, FileFormat, Rows, Survey, Wanted};
+pub use files::{CsvForm, CsvHeader, DataFile, FileBatch, FileBytes, FileError, FileFormat, Rows, Survey, Wanted};
 
 use arrow_array::{ArrayRef, BooleanArray};
 use siltstone_storage::{Batch, ColumnId, TableId, TableSchema};

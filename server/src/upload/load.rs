@@ -102,7 +102,7 @@ impl Attempt<'_> {
     }
 
     /// Writes the rows so far and all that follow into segments, which one commit makes part of the table.
-    fn bulk(&self, destination: &Destination, gathered: Gathered, rest: Rows<'_>) -> Result<Uploaded, UploadError> {
+    fn bulk(&self, destination: &Destination, gathered: Gathered, rest: Rows) -> Result<Uploaded, UploadError> {
         let id = destination.id;
         let mut load = self.engine.load(id, &destination.schema)?;
         let mut count = 0;
@@ -156,7 +156,7 @@ impl Attempt<'_> {
         Ok((key, newer_by))
     }
 
-    fn rows<'d>(&self, destination: &'d Destination) -> Result<Rows<'d>, UploadError> {
+    fn rows(&self, destination: &Destination) -> Result<Rows, UploadError> {
         let rows = match destination.is_new {
             true => self.file.rows_of_new_table(&destination.schema)?,
             false => self.file.rows(&destination.schema)?,

@@ -1,7 +1,7 @@
-//! CSV files: a header line, then rows of separated values.
+//! CSV files: a header line, if there is one, then rows of separated values.
 //!
 //! **Invariants**
-//! 1. Every row has as many fields as the header; one that has not is a fault, and so is a quote that is never closed.
+//! 1. Every row has as many fields as the first line; one that has not is a fault, and so is a quote that is never closed.
 //! 2. An empty field is NULL, quoted or not. Blank lines are not rows.
 //! 3. A record takes at most [`RECORD_BYTES_MAX`], whatever its quotes say.
 
@@ -10,11 +10,12 @@ use std::sync::Arc;
 
 use arrow_array::ArrayRef;
 use csv::{Reader, ReaderBuilder, StringRecord};
-use siltstone_storage::{Column, LogicalType, NewColumn, TableSchema};
+use siltstone_storage::{Column, LogicalType, NewColumn, TableSchema, same_name};
 
+use super::matching::Matching;
 use super::source::{Cursor, stretch};
-use super::types::Fits;
-use super::{FileBatch, FileBytes, FileError, Result, matching, policy};
+use super::types::{Fits, is_text};
+use super::{FileBatch, FileBytes, FileError, Result, Survey, policy};
 use crate::coerce::Context;
 use crate::json::builders::Builder;
 use crate::json::faults::Words;
@@ -33,46 +34,80 @@ const BUFFER_BYTES: usize = 256 << 10;
 /// What separates fields, in the order in which it is tried.
 const DELIMITERS: [u8; 4] = [b',', b';', b'\t', b'|'];
 
+/// How a CSV file is laid out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CsvForm {
+    /// What separates fields; `None` is the first of comma, semicolon, tab and bar that the first line has.
+    pub delimiter: Option<u8>,
+    /// What encloses a field that holds delimiters or line breaks; doubled, it stands for itself.
+    pub quote: u8,
+    /// Whether the first line names the columns.
+    pub header: CsvHeader,
+    /// The columns' names, whatever a header says; one for each.
+    pub names: Option<Vec<String>>,
+}
+
+impl Default for CsvForm {
+    fn default() -> Self {
+        Self { delimiter: None, quote: b'"', header: CsvHeader::Present, names: None }
+    }
+}
+
+/// Whether the first line of a CSV file names its columns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CsvHeader {
+    /// It does.
+    Present,
+    /// It is a row.
+    Absent,
+    /// It does unless one of its fields is a number, a truth value or a point in time; where names are given, if it holds these.
+    Detected,
+}
+
 /// The columns by name; their types are not looked at.
-pub(super) fn names(bytes: &Arc<dyn FileBytes>) -> Result<Vec<NewColumn>> {
-    let records = Records::open(bytes)?;
-    Ok(records.header.iter().map(|name| NewColumn::new(name, LogicalType::Varchar)).collect())
+pub(super) fn names(bytes: &Arc<dyn FileBytes>, form: &CsvForm) -> Result<Vec<NewColumn>> {
+    let records = Records::open(bytes, form)?;
+    Ok(records.names.iter().map(|name| NewColumn::new(name, LogicalType::Varchar)).collect())
 }
 
 /// The columns with the types that all their values fit.
-pub(super) fn types(bytes: &Arc<dyn FileBytes>) -> Result<Vec<NewColumn>> {
-    let mut records = Records::open(bytes)?;
-    let mut fits = vec![Fits::default(); records.header.len()];
+pub(super) fn types(bytes: &Arc<dyn FileBytes>, form: &CsvForm) -> Result<Survey> {
+    let mut records = Records::open(bytes, form)?;
+    let mut fits = vec![Fits::default(); records.names.len()];
     let mut record = StringRecord::new();
     while records.next(&mut record)?.is_some() {
         for (fits, value) in fits.iter_mut().zip(&record) {
             fits.see(value);
         }
     }
+    let untyped = (0..fits.len()).filter(|place| !fits[*place].saw_any()).collect();
     let column = |(name, fits): (&String, Fits)| NewColumn::new(name, fits.logical_type());
-    Ok(records.header.iter().zip(fits).map(column).collect())
+    Ok(Survey { columns: records.names.iter().zip(fits).map(column).collect(), untyped })
 }
 
-/// The rows as those of a table.
-pub(super) fn rows<'a>(
+/// The rows as those of a table, of the columns that `matched` finds.
+pub(super) fn rows(
     bytes: &Arc<dyn FileBytes>,
-    table: &'a TableSchema,
-) -> Result<impl Iterator<Item = Result<FileBatch>> + 'a> {
-    let records = Records::open(bytes)?;
-    let names: Vec<_> = records.header.iter().map(|name| NewColumn::new(name, LogicalType::Varchar)).collect();
-    let columns = matching::matched(&names, table)?;
+    form: &CsvForm,
+    table: &TableSchema,
+    matched: Matching,
+) -> Result<impl Iterator<Item = Result<FileBatch>> + Send + use<>> {
+    let records = Records::open(bytes, form)?;
+    let names: Vec<_> = records.names.iter().map(|name| NewColumn::new(name, LogicalType::Varchar)).collect();
+    let columns = matched(&names, table)?;
     Ok(Batches { records, columns, policy: policy(UnknownFields::Reject), ended: false })
 }
 
 /// Reads batches.
-struct Batches<'a> {
+struct Batches {
     records: Records,
-    columns: Vec<&'a Column>,
+    /// Places in a record, and the columns that what stands there goes to.
+    columns: Vec<(usize, Column)>,
     policy: Policy,
     ended: bool,
 }
 
-impl Iterator for Batches<'_> {
+impl Iterator for Batches {
     type Item = Result<FileBatch>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -86,9 +121,10 @@ impl Iterator for Batches<'_> {
     }
 }
 
-impl Batches<'_> {
+impl Batches {
     fn batch(&mut self) -> Result<FileBatch> {
-        let mut builders: Vec<Builder> = self.columns.iter().map(|column| Builder::new(&column.logical_type)).collect();
+        let builder = |(_, column): &(usize, Column)| Builder::new(&column.logical_type);
+        let mut builders: Vec<Builder> = self.columns.iter().map(builder).collect();
         let mut context = Context::new(Fractions::Reject);
         let mut record = StringRecord::new();
         let (mut rows, mut text_bytes) = (0, 0);
@@ -97,7 +133,8 @@ impl Batches<'_> {
                 self.ended = true;
                 break;
             };
-            for ((builder, column), value) in builders.iter_mut().zip(&self.columns).zip(&record) {
+            for (builder, (place, column)) in builders.iter_mut().zip(&self.columns) {
+                let value = record.get(*place).unwrap_or_default();
                 let token = if value.is_empty() { Token::Null } else { Token::Text(value) };
                 builder.push(&token, &mut context).map_err(|code| {
                     let words = Words::refused_value(code, &token, &column.logical_type, &self.policy);
@@ -108,49 +145,50 @@ impl Batches<'_> {
             text_bytes += record.as_slice().len();
         }
         let finished: Vec<ArrayRef> = builders.into_iter().map(Builder::finish).collect();
-        let columns = self.columns.iter().map(|column| column.id).zip(finished).collect();
+        let columns = self.columns.iter().map(|(_, column)| column.id).zip(finished).collect();
         Ok(FileBatch { rows, first_row: 0, columns })
     }
 }
 
-/// The records after the header.
+/// The records that are rows.
 struct Records {
     bytes: Arc<dyn FileBytes>,
-    header: Vec<String>,
+    names: Vec<String>,
     delimiter: u8,
+    quote: u8,
     reader: Reader<Bounded>,
     /// Where the record read last starts.
     last_at: u64,
 }
 
 impl Records {
-    fn open(bytes: &Arc<dyn FileBytes>) -> Result<Self> {
-        let (mut header, mut delimiter) = (StringRecord::new(), DELIMITERS[0]);
-        for candidate in DELIMITERS {
-            let mut found = StringRecord::new();
-            read(&mut reader(bytes, candidate), &mut found)?;
-            if found.len() > 1 || candidate == DELIMITERS[0] {
-                (header, delimiter) = (found, candidate);
-            }
-            if header.len() > 1 {
-                break;
-            }
-        }
-        let mut records = Self {
-            bytes: Arc::clone(bytes),
-            header: Vec::new(),
-            delimiter,
-            reader: reader(bytes, delimiter),
-            last_at: 0,
-        };
-        read(&mut records.reader, &mut StringRecord::new())?;
-        records.header = header.iter().enumerate().map(column_name).collect();
-        if header.len() > TableSchema::COLUMNS_MAX {
+    fn open(bytes: &Arc<dyn FileBytes>, form: &CsvForm) -> Result<Self> {
+        let (first, delimiter) = first_record(bytes, form)?;
+        if first.len() > TableSchema::COLUMNS_MAX {
             return Err(FileError::invalid(format!(
                 "the header names {} columns; a table has at most {}",
-                header.len(),
+                first.len(),
                 TableSchema::COLUMNS_MAX
             )));
+        }
+        let has_header = match form.header {
+            CsvHeader::Present => true,
+            CsvHeader::Absent => false,
+            CsvHeader::Detected => match &form.names {
+                Some(names) => first.iter().zip(names).all(|(field, name)| same_name(field, name)),
+                None => first.iter().all(is_text),
+            },
+        };
+        let mut records = Self {
+            bytes: Arc::clone(bytes),
+            names: column_names(form, &first, has_header)?,
+            delimiter,
+            quote: form.quote,
+            reader: reader(bytes, delimiter, form.quote),
+            last_at: 0,
+        };
+        if has_header {
+            read(&mut records.reader, &mut StringRecord::new())?;
         }
         Ok(records)
     }
@@ -163,13 +201,13 @@ impl Records {
         }
         let (line, at) = record.position().map_or((0, 0), |position| (position.line(), position.byte()));
         self.last_at = at;
-        if record.len() == self.header.len() {
+        if record.len() == self.names.len() {
             return Ok(Some(line));
         }
         self.check_end()?;
         Err(FileError::invalid(format!(
             "line {line}: expected {} fields as in the header, found {}",
-            self.header.len(),
+            self.names.len(),
             record.len()
         )))
     }
@@ -181,36 +219,75 @@ impl Records {
             return Ok(());
         };
         let last = stretch(self.bytes.as_ref(), self.last_at, left as usize)?;
-        if ends_inside_quotes(&last, self.delimiter) {
+        if ends_inside_quotes(&last, self.delimiter, self.quote) {
             return Err(FileError::invalid("the file ends inside a quoted field"));
         }
         Ok(())
     }
 }
 
-/// The name of a column whose header is empty is its place, as DuckDB has it.
-fn column_name((place, name): (usize, &str)) -> String {
-    if name.is_empty() { format!("column{place}") } else { name.to_owned() }
+/// The first line, and the delimiter that it is read with.
+fn first_record(bytes: &Arc<dyn FileBytes>, form: &CsvForm) -> Result<(StringRecord, u8)> {
+    let mut first = StringRecord::new();
+    if let Some(delimiter) = form.delimiter {
+        read(&mut reader(bytes, delimiter, form.quote), &mut first)?;
+        return Ok((first, delimiter));
+    }
+    let mut delimiter = DELIMITERS[0];
+    for candidate in DELIMITERS {
+        let mut found = StringRecord::new();
+        read(&mut reader(bytes, candidate, form.quote), &mut found)?;
+        if found.len() > 1 || candidate == DELIMITERS[0] {
+            (first, delimiter) = (found, candidate);
+        }
+        if first.len() > 1 {
+            break;
+        }
+    }
+    Ok((first, delimiter))
+}
+
+/// What the columns are called. One without a name is called by its place, as DuckDB has it.
+fn column_names(form: &CsvForm, first: &StringRecord, has_header: bool) -> Result<Vec<String>> {
+    let count = first.len();
+    if let Some(names) = &form.names {
+        if names.len() != count {
+            return Err(FileError::invalid(format!(
+                "{} columns were named, and the first line has {count}",
+                names.len()
+            )));
+        }
+        return Ok(names.clone());
+    }
+    if has_header {
+        let name = |(place, name): (usize, &str)| match name {
+            "" => format!("column{place}"),
+            name => name.to_owned(),
+        };
+        return Ok(first.iter().enumerate().map(name).collect());
+    }
+    let digits = count.saturating_sub(1).to_string().len();
+    Ok((0..count).map(|place| format!("column{place:0digits$}")).collect())
 }
 
 /// Whether text that starts with a record ends before a quoted field does.
-fn ends_inside_quotes(text: &[u8], delimiter: u8) -> bool {
-    let (mut quoted, mut field_starts) = (false, true);
+fn ends_inside_quotes(text: &[u8], delimiter: u8, quote: u8) -> bool {
+    let (mut quoted, mut field_starts, mut closed) = (false, true, false);
     for byte in text {
-        match byte {
-            b'"' if quoted => quoted = false,
-            // Either the start of a field, or the second of two quotes that mean one.
-            b'"' => quoted = field_starts || !quoted,
-            _ => {}
-        }
+        let is_quote = *byte == quote;
+        // Elsewhere than at the start of a field it opens nothing, unless it is the second of two that mean one.
+        let opens = is_quote && !quoted && (field_starts || closed);
+        closed = is_quote && quoted;
+        quoted = opens || quoted && !closed;
         field_starts = !quoted && (*byte == delimiter || matches!(byte, b'\n' | b'\r'));
     }
     quoted
 }
 
-fn reader(bytes: &Arc<dyn FileBytes>, delimiter: u8) -> Reader<Bounded> {
+fn reader(bytes: &Arc<dyn FileBytes>, delimiter: u8, quote: u8) -> Reader<Bounded> {
     ReaderBuilder::new()
         .delimiter(delimiter)
+        .quote(quote)
         .has_headers(false)
         .flexible(true)
         .buffer_capacity(BUFFER_BYTES)

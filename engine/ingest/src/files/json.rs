@@ -45,7 +45,7 @@ pub(super) fn types(bytes: &Arc<dyn FileBytes>) -> Result<Vec<NewColumn>> {
 }
 
 /// The type that holds what both hold.
-fn joined(a: Option<LogicalType>, b: Option<LogicalType>) -> Option<LogicalType> {
+pub(super) fn joined(a: Option<LogicalType>, b: Option<LogicalType>) -> Option<LogicalType> {
     use LogicalType::{BigInt, Decimal, Double, Json, Varchar};
     let (Some(a), Some(b)) = (a.clone(), b.clone()) else { return a.or(b) };
     let is_number = |ty: &LogicalType| matches!(ty, BigInt | Decimal { .. } | Double);
@@ -76,11 +76,11 @@ pub(super) fn names(bytes: &Arc<dyn FileBytes>, table: &TableSchema) -> Result<V
 }
 
 /// The rows as those of a table.
-pub(super) fn rows<'a>(
+pub(super) fn rows(
     bytes: &Arc<dyn FileBytes>,
-    table: &'a TableSchema,
+    table: &TableSchema,
     unknown_fields: UnknownFields,
-) -> impl Iterator<Item = Result<FileBatch>> + 'a {
+) -> impl Iterator<Item = Result<FileBatch>> + Send + use<> {
     let batches = decoded(bytes, Some(table), unknown_fields).map(|decoded| {
         let decoded = decoded?;
         Ok(FileBatch { rows: decoded.rows, first_row: 0, columns: decoded.columns })
@@ -89,18 +89,19 @@ pub(super) fn rows<'a>(
 }
 
 /// Every piece of a file, decoded; bad rows are an error.
-fn decoded<'a>(
+fn decoded(
     bytes: &Arc<dyn FileBytes>,
-    table: Option<&'a TableSchema>,
+    table: Option<&TableSchema>,
     unknown_fields: UnknownFields,
-) -> impl Iterator<Item = Result<Decoded>> + 'a {
+) -> impl Iterator<Item = Result<Decoded>> + Send + use<> {
+    let table = table.cloned();
     let mut pieces = Pieces::new(bytes);
     let policy = policy(unknown_fields);
     let mut first_row = 0;
     std::iter::from_fn(move || {
         let piece = pieces.next().transpose()?;
         Some(piece.and_then(|piece| {
-            let decoded = crate::decode(&piece.text, piece.framing, table, &policy)
+            let decoded = crate::decode(&piece.text, piece.framing, table.as_ref(), &policy)
                 .map_err(|error| refused(error, &piece, first_row))?;
             check_rows(&decoded, first_row)?;
             first_row += decoded.rows;

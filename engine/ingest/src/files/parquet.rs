@@ -12,6 +12,7 @@ use std::sync::Arc;
 use arrow_array::RecordBatch;
 use arrow_schema::{DataType, Field};
 use bytes::Bytes;
+use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
 };
@@ -22,8 +23,9 @@ use parquet::file::reader::{ChunkReader, Length};
 use siltstone_storage::{Column, LogicalType, NewColumn, TableSchema};
 
 use super::cast;
+use super::matching::Matching;
 use super::source::{Cursor, stretch};
-use super::{FileBatch, FileBytes, FileError, Result, matching};
+use super::{FileBatch, FileBytes, FileError, Result};
 
 /// Bytes of a batch before encoding, as far as can be told beforehand.
 const BATCH_BYTES: u64 = 8 << 20;
@@ -35,29 +37,32 @@ pub(super) fn columns(bytes: &Arc<dyn FileBytes>) -> Result<Vec<NewColumn>> {
     columns_of(&metadata(bytes)?)
 }
 
-/// The rows as those of a table.
-pub(super) fn rows<'a>(
+/// The rows as those of a table, of the columns that `matched` finds, in the order of the file. No others are read.
+pub(super) fn rows(
     bytes: &Arc<dyn FileBytes>,
-    table: &'a TableSchema,
-) -> Result<impl Iterator<Item = Result<FileBatch>> + 'a> {
+    table: &TableSchema,
+    matched: Matching,
+) -> Result<impl Iterator<Item = Result<FileBatch>> + Send + use<>> {
     let metadata = metadata(bytes)?;
-    let columns = matching::matched(&columns_of(&metadata)?, table)?;
+    let (places, columns): (Vec<usize>, Vec<Column>) = matched(&columns_of(&metadata)?, table)?.into_iter().unzip();
     let batch_rows = batch_rows(metadata.metadata());
     let source = Source(Arc::clone(bytes));
     let reader = guarded(|| {
-        ParquetRecordBatchReaderBuilder::new_with_metadata(source, metadata).with_batch_size(batch_rows).build()
+        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(source, metadata);
+        let mask = ProjectionMask::roots(builder.parquet_schema(), places);
+        builder.with_projection(mask).with_batch_size(batch_rows).build()
     })?;
     Ok(Batches { reader, columns, row: 0 })
 }
 
 /// Reads batches.
-struct Batches<'a> {
+struct Batches {
     reader: ParquetRecordBatchReader,
-    columns: Vec<&'a Column>,
+    columns: Vec<Column>,
     row: u64,
 }
 
-impl Iterator for Batches<'_> {
+impl Iterator for Batches {
     type Item = Result<FileBatch>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -68,9 +73,9 @@ impl Iterator for Batches<'_> {
     }
 }
 
-impl Batches<'_> {
+impl Batches {
     fn columns_of(&mut self, batch: &RecordBatch) -> Result<FileBatch> {
-        let cast = |(column, array): (&&Column, _)| match cast::to_column(array, &column.logical_type) {
+        let cast = |(column, array): (&Column, _)| match cast::to_column(array, &column.logical_type) {
             Ok(array) => Ok((column.id, array)),
             Err(misfit) => Err(FileError::invalid(format!(
                 "row {}, column \"{}\": {}",

@@ -36,6 +36,11 @@ impl Fits {
         }
     }
 
+    /// Whether there was a value that was not empty.
+    pub(super) fn saw_any(self) -> bool {
+        self.0 != UNSEEN
+    }
+
     /// The type; VARCHAR where nothing was seen, too.
     pub(super) fn logical_type(self) -> LogicalType {
         let has = |bit: u8| self.0 != UNSEEN && self.0 & bit != 0;
@@ -55,6 +60,11 @@ impl Fits {
             LogicalType::Varchar
         }
     }
+}
+
+/// Whether a value could only be text.
+pub(super) fn is_text(value: &str) -> bool {
+    value.is_empty() || fitting(value) == 0
 }
 
 fn fitting(value: &str) -> u8 {

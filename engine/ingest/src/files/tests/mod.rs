@@ -26,7 +26,7 @@ fn types(file: &DataFile) -> Vec<(String, String)> {
 }
 
 /// All rows as text, column by column in the order of the table; `-` is NULL or absent.
-fn texts(rows: Rows<'_>, table: &TableSchema) -> Result<Vec<Vec<String>>> {
+fn texts(rows: Rows, table: &TableSchema) -> Result<Vec<Vec<String>>> {
     let mut texts = Vec::new();
     for batch in rows {
         let batch = batch?;

@@ -183,3 +183,87 @@ fn pieces_say_what_the_whole_file_says() {
         }
     }
 }
+
+fn csv(text: &str, form: CsvForm) -> DataFile {
+    DataFile::of_format(Arc::new(text.as_bytes().to_vec()), FileFormat::Csv, form).expect("not empty")
+}
+
+#[test]
+fn a_csv_file_is_read_in_the_form_that_is_said() {
+    // Header said or found out, names given, delimiter and quote; the format is not looked for.
+    let names = |text: &str, form: CsvForm| {
+        types(&csv(text, form)).into_iter().map(|(name, ty)| format!("{name} {ty}")).collect::<Vec<_>>().join(", ")
+    };
+    let headed = |header| CsvForm { header, ..CsvForm::default() };
+    assert_eq!(names("a,b\n1,2\n", headed(CsvHeader::Detected)), "a BIGINT, b BIGINT");
+    assert_eq!(names("1,b\n1,2\n", headed(CsvHeader::Detected)), "column0 BIGINT, column1 VARCHAR");
+    assert_eq!(names("a,b\n1,2\n", headed(CsvHeader::Absent)), "column0 VARCHAR, column1 VARCHAR");
+    assert_eq!(names("1,2\n3,4\n", headed(CsvHeader::Present)), "1 BIGINT, 2 BIGINT");
+    let eleven = "1,2,3,4,5,6,7,8,9,10,11\n";
+    assert!(names(eleven, headed(CsvHeader::Absent)).starts_with("column00 BIGINT, column01 BIGINT"));
+    let named = |header| {
+        let names = Some(vec!["X".to_owned(), "y".to_owned()]);
+        CsvForm { header, names, ..CsvForm::default() }
+    };
+    assert_eq!(as_new(&csv("x,Y\na,b\n", named(CsvHeader::Detected))), [["a", "b"]]);
+    assert_eq!(as_new(&csv("x,z\na,b\n", named(CsvHeader::Detected))), [["x", "z"], ["a", "b"]]);
+    assert_eq!(as_new(&csv("x,z\na,b\n", named(CsvHeader::Present))), [["a", "b"]]);
+    let wrong = csv("a\n", named(CsvHeader::Present)).survey(Wanted::Types).expect_err("one column");
+    assert_eq!(wrong.to_string(), "2 columns were named, and the first line has 1");
+    let form = CsvForm { delimiter: Some(b':'), quote: b'\'', ..CsvForm::default() };
+    assert_eq!(as_new(&csv("a:b\n'x:y':1,5\n", form)), [["x:y", "1,5"]]);
+    assert_eq!(names("[1],{2}\n", headed(CsvHeader::Absent)), "column0 VARCHAR, column1 VARCHAR");
+}
+
+#[test]
+fn a_quote_within_a_field_is_part_of_it() {
+    // Only one at the start of a field opens it, also at the end of the file; one that stays open is a fault.
+    assert_eq!(as_new(&file("a,b\n1,5\" pipe")), [["1", "5\" pipe"]]);
+    assert_eq!(as_new(&file("a,b\n1,\"5\"\" pipe\"")), [["1", "5\" pipe"]]);
+    for open in ["a,b\n1,\"5", "a,b\n1,\"5\"\"", "a\n\"x\n"] {
+        let error = file(open).survey(Wanted::Types).expect_err("cut off");
+        assert_eq!(error.to_string(), "the file ends inside a quoted field", "{open}");
+    }
+}
+
+#[test]
+fn only_wanted_columns_are_read() {
+    // In whatever order the table has them; a column that the file lacks is not there, one that the table lacks is left out.
+    let table = schema(&[("c", LogicalType::BigInt), ("a", LogicalType::Varchar), ("z", LogicalType::Double)]);
+    let rows = |text: &str| {
+        let file = file(text);
+        texts(file.wanted_rows(&table).expect("rows"), &table).expect("good rows")
+    };
+    assert_eq!(rows("a,b,C\nx,oops,3\n"), [["3", "x", "-"]]);
+    assert_eq!(rows("[{\"a\": \"x\", \"b\": {}, \"c\": 3}, {\"b\": 1}]"), [["3", "x", "-"], ["-", "-", "-"]]);
+}
+
+#[test]
+fn columns_of_several_files_have_a_type_for_all_values() {
+    // Whatever the order of the files; a column without values has no say.
+    let together = |format: FileFormat, texts: &[&str]| {
+        let surveys = texts.iter().map(|text| file(*text).survey(Wanted::Types).expect("a survey"));
+        let joined = surveys.reduce(|mut all, next| {
+            all.join(format, next).expect("few columns");
+            all
+        });
+        let columns = joined.expect("files").columns;
+        columns.iter().map(|column| format!("{} {}", column.name, column.logical_type)).collect::<Vec<_>>().join(", ")
+    };
+    for (values, expected) in [
+        (["1", "2.5"], "DOUBLE"),
+        (["1", ""], "BIGINT"),
+        (["", ""], "VARCHAR"),
+        (["1", "x"], "VARCHAR"),
+        (["true", "1"], "VARCHAR"),
+        (["2024-01-15", "2024-01-15 12:00:00"], "TIMESTAMP"),
+        (["2024-01-15 12:00:00", "2024-01-15T12:00:00Z"], "TIMESTAMP WITH TIME ZONE"),
+    ] {
+        let files = values.map(|value| format!("a,b\n{value},x\n"));
+        let found =
+            [together(FileFormat::Csv, &[&files[0], &files[1]]), together(FileFormat::Csv, &[&files[1], &files[0]])];
+        assert_eq!(found, [format!("a {expected}, b VARCHAR"), format!("a {expected}, b VARCHAR")], "{values:?}");
+    }
+    let json = ["[{\"a\": 1, \"b\": 1}]", "[{\"A\": {}, \"c\": 99999999999999999999}, {\"b\": 0.5}]"];
+    assert_eq!(together(FileFormat::Json, &json), "a JSON, b DOUBLE, c DECIMAL(38,0)");
+}
