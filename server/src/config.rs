@@ -131,6 +131,8 @@ pub struct Config {
     pub query_spill_bytes_max: u64,
     /// Where large queries spill; `None` is `spill` in the data directory.
     pub query_spill_folder: Option<PathBuf>,
+    /// The folder whose files SQL may use; `None`: none.
+    pub query_files_folder: Option<PathBuf>,
     /// Of the storage engine.
     pub storage: siltstone_storage::Options,
 }
@@ -176,6 +178,7 @@ impl Default for Config {
             query_parallelism: 0,
             query_spill_bytes_max: 32 << 30,
             query_spill_folder: None,
+            query_files_folder: None,
             storage: siltstone_storage::Options {
                 chunk_cache_bytes: machine::memory_bytes().unwrap_or_default() / 8,
                 ..siltstone_storage::Options::default()

@@ -30,6 +30,7 @@ pub mod machine;
 pub mod ops;
 pub mod parquet_file;
 pub mod pieces;
+pub mod places;
 pub mod query_log;
 pub mod rates;
 pub mod receipts;

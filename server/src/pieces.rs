@@ -137,7 +137,7 @@ impl Writer {
 }
 
 /// A result that its format cannot hold.
-fn unwritable(fault: ParquetFault) -> QueryError {
+pub(crate) fn unwritable(fault: ParquetFault) -> QueryError {
     match fault {
         ParquetFault::Value(error) => {
             QueryError { kind: QueryErrorKind::User, message: format!("Conversion Error: {error}") }

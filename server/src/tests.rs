@@ -59,6 +59,7 @@ fn open(folder: &Path, config: &Config) -> State {
         spill_folder: folder.join("spill"),
         spill_bytes_max: config.query_spill_bytes_max,
         parallelism: 2,
+        files: None,
     };
     let query = QueryEngine::new(engine.clone(), query).expect("queries");
     State {

@@ -19,6 +19,7 @@ mod query_log;
 mod query_parquet;
 mod query_sessions;
 mod sdk_query;
+mod sql_files;
 mod stream;
 mod stream_access;
 mod stream_config;

@@ -11,6 +11,7 @@ use datafusion::catalog::{CatalogProvider, CatalogProviderList, SchemaProvider, 
 use datafusion::error::{DataFusionError, Result};
 use siltstone_storage::{Snapshot, TableName, folded_name, same_name};
 
+use crate::files::{FileTables, is_file_table};
 use crate::names::{INFORMATION_SCHEMA, Spelling};
 use crate::table_form::TableForm;
 use crate::table_provider::SnapshotTable;
@@ -24,6 +25,8 @@ pub(crate) struct Scope {
     pub(crate) spelling: Spelling,
     /// The views it names.
     pub(crate) views: ViewPlans,
+    /// The files it reads.
+    pub(crate) files: FileTables,
     /// Tables whose rows are not for SQL.
     pub(crate) hidden: Arc<[TableName]>,
     /// Databases that are only read.
@@ -159,6 +162,10 @@ impl SchemaProvider for Information {
     }
 
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
+        if is_file_table(name) {
+            let table = self.scope.files.table(name, &self.scope.spelling);
+            return Ok(table.map(|table| table as Arc<dyn TableProvider>));
+        }
         if let Some(table) = history::table(&self.scope, name) {
             return Ok(Some(table));
         }
@@ -170,6 +177,6 @@ impl SchemaProvider for Information {
 
     fn table_exist(&self, name: &str) -> bool {
         let ours = [&information_schema::TABLES[..], &history::TABLES, &duckdb_catalog::TABLES];
-        ours.iter().any(|tables| tables.contains(&name))
+        is_file_table(name) || ours.iter().any(|tables| tables.contains(&name))
     }
 }

@@ -13,6 +13,7 @@ use datafusion::sql::sqlparser::ast::Statement;
 use crate::completion::{self, Suggestion};
 use crate::dialect::Parsed;
 use crate::error::Result;
+use crate::lake_syntax::LakeStatement;
 use crate::scan_exec::ScanExec;
 use crate::session::Session;
 use crate::vocabulary::SessionVocabulary;
@@ -91,6 +92,7 @@ enum Scrutiny {
 fn scrutiny(parsed: &Parsed) -> Scrutiny {
     let statement = match parsed {
         Parsed::Plain(statement) => statement,
+        Parsed::Lake(statement) if matches!(statement.as_ref(), LakeStatement::Copy(_)) => return Scrutiny::Bound,
         Parsed::CreateView(..) | Parsed::Lake(_) => return Scrutiny::BoundAsTheLast,
         Parsed::InsertByName(_) | Parsed::Merge(_) => return Scrutiny::Bound,
     };

@@ -69,7 +69,7 @@ fn decide_lake(session: &Session, catalog: &Catalog, statement: &LakeStatement) 
         changes => changes,
     };
     match statement {
-        LakeStatement::Summarize(_) => Err(QueryError::internal("SUMMARIZE changes nothing")),
+        LakeStatement::Summarize(_) | LakeStatement::Copy(_) => Err(QueryError::internal("no change of names")),
         LakeStatement::Comment { on, name, text } => {
             comments::decide(session, catalog, *on, &parts(name)?, text.as_deref())
         }

@@ -8,7 +8,7 @@
 use std::any::TypeId;
 use std::collections::HashSet;
 
-use datafusion::sql::sqlparser::ast::{CreateView, Expr, Insert, Query, Statement};
+use datafusion::sql::sqlparser::ast::{CreateView, DataType, Expr, Insert, Query, Statement};
 use datafusion::sql::sqlparser::dialect::{Dialect, DuckDbDialect};
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
@@ -233,6 +233,14 @@ pub(crate) fn parse_name(text: &str) -> Result<Vec<String>> {
 /// `Parser Error`.
 pub(crate) fn parse_expression(sql: &str) -> Result<Expr> {
     whole(sql, |parser| parser.parse_expr())
+}
+
+/// A type's name given as text.
+///
+/// # Errors
+/// `Parser Error`.
+pub(crate) fn parse_type(text: &str) -> Result<DataType> {
+    whole(text, |parser| parser.parse_data_type())
 }
 
 /// A query of our own writing.

@@ -50,6 +50,10 @@ impl QueryError {
         Self::new(QueryErrorKind::User, format!("Not implemented Error: {text}"))
     }
 
+    pub(crate) fn permission(text: impl std::fmt::Display) -> Self {
+        Self::new(QueryErrorKind::User, format!("Permission Error: {text}"))
+    }
+
     pub(crate) fn exhausted(text: impl std::fmt::Display) -> Self {
         Self::new(QueryErrorKind::Exhausted, format!("Out of Memory Error: {text}"))
     }

@@ -1,4 +1,4 @@
-//! Statements of DuckDB and DuckLake that the parser crate has no form for: comments, renamed views, how tables lie.
+//! Statements of DuckDB and DuckLake that the parser crate has no form for: comments, renamed views, how tables lie, copies.
 //!
 //! **Invariants**: what begins as one of these is parsed wholly or refused; no part of it is ignored.
 
@@ -7,6 +7,7 @@ use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::Token;
 
+use crate::copy_syntax::{self, Copy};
 use crate::syntax;
 
 type Result<T> = std::result::Result<T, ParserError>;
@@ -16,6 +17,8 @@ type Result<T> = std::result::Result<T, ParserError>;
 pub(crate) enum LakeStatement {
     /// `SUMMARIZE t` or `SUMMARIZE query`.
     Summarize(Box<Query>),
+    /// `COPY … TO / FROM 'file'`.
+    Copy(Box<Copy>),
     /// `COMMENT ON kind name IS text`.
     Comment { on: CommentKind, name: ObjectName, text: Option<String> },
     /// `ALTER VIEW [IF EXISTS] name RENAME TO to`.
@@ -44,6 +47,9 @@ pub(crate) enum LayoutPart {
 pub(crate) fn parse(parser: &mut Parser<'_>) -> Result<Option<LakeStatement>> {
     if parser.parse_keyword(Keyword::COMMENT) {
         return comment(parser).map(Some);
+    }
+    if parser.parse_keyword(Keyword::COPY) {
+        return copy_syntax::parse(parser).map(|copy| Some(LakeStatement::Copy(Box::new(copy))));
     }
     if takes_word(parser, "SUMMARIZE") {
         return summarized(parser).map(|query| Some(LakeStatement::Summarize(query)));

@@ -1,9 +1,10 @@
 //! SQL over snapshots: the only crate that names DataFusion.
 //!
-//! It takes SQL text and gives a stream of Arrow batches. It knows no HTTP, and no files but the spill folder.
+//! It takes SQL text and gives a stream of Arrow batches. It knows no HTTP, and no files but the spill folder and what it is given as
+//! [`FileAccess`].
 //!
 //! A statement goes through `dialect` (text to syntax tree), `statement` (what is it?), and then one of three ways:
-//! queries through `expansion` (`COLUMNS`, `PIVOT`), `time_travel` (older snapshots), `views` (planned first), `joins`, `literals` (their types), `names` (spellings),
+//! queries through `expansion` (`COLUMNS`, `PIVOT`), `time_travel` (older snapshots), `files`, `views` (planned first), `joins`, `literals` (their types), `names` (spellings),
 //! `catalog` (names to tables of one snapshot), DataFusion's planner, `table_provider` → `access_plan` → `scan_exec` → `scan_stream`; changes through `ddl` and
 //! `dml` into storage commits, or into the open `transaction`; settings into the `session`.
 //!
@@ -31,12 +32,15 @@ mod comments;
 mod completion;
 mod constant;
 mod conversions;
+mod copy;
+mod copy_syntax;
 mod ddl;
 mod dialect;
 mod dml;
 mod duckdb_catalog;
 mod error;
 mod expansion;
+mod files;
 mod from_first;
 mod functions;
 mod history;
@@ -79,6 +83,7 @@ mod yielding;
 
 pub use checking::{Explained, PlanNode, ScanEstimate};
 pub use completion::{Suggestion, SuggestionKind};
+pub use files::{FileAccess, FileBatches, FileFormat, FileReading, FileRows, FileWriter, FileWriting, FoundFile};
 pub use sql_session::SqlSession;
 pub use watch::{Figures, Watch};
 
@@ -103,6 +108,8 @@ pub struct QueryOptions {
     pub spill_bytes_max: u64,
     /// Partitions of one query.
     pub parallelism: usize,
+    /// The files that SQL may use; `None`: none.
+    pub files: Option<Arc<dyn FileAccess>>,
 }
 
 /// What a request brings besides its SQL.

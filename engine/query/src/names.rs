@@ -19,6 +19,7 @@ use siltstone_storage::{Catalog, LogicalType, Table, View, folded_name};
 
 use crate::QueryError;
 use crate::error::Result;
+use crate::files::is_file_table;
 use crate::syntax::table_alias;
 use crate::system_tables;
 use crate::table_form::TableForm;
@@ -70,7 +71,7 @@ pub(crate) enum Target<'a> {
     Table(&'a Arc<Table>),
     /// A stored view.
     View(&'a Arc<View>),
-    /// A table without rows of its own: one of `information_schema`, or what the engine says of itself.
+    /// A table without rows of its own: one of `information_schema`, what the engine says of itself, or files.
     Computed { database: String, schema: String, table: String },
 }
 
@@ -91,6 +92,10 @@ impl Target<'_> {
 /// `Catalog Error` that says which part does not exist.
 pub(crate) fn find_table<'a>(catalog: &'a Catalog, defaults: &Defaults, parts: &[&str]) -> Result<Target<'a>> {
     let (database, schema, table) = match parts {
+        [table] if is_file_table(table) => {
+            let (database, schema) = (defaults.database.clone(), INFORMATION_SCHEMA.to_owned());
+            return Ok(Target::Computed { database, schema, table: (*table).to_owned() });
+        }
         [table] => (defaults.database.as_str(), defaults.schema.as_str(), *table),
         [schema, table] => match catalog.database(&defaults.database).and_then(|database| database.schema(schema)) {
             None if catalog.database(schema).is_some() => (*schema, defaults.schema.as_str(), *table),
@@ -159,7 +164,7 @@ pub(crate) fn unknown_table(name: &str) -> QueryError {
     QueryError::catalog(format_args!("Table with name {name} does not exist!"))
 }
 
-/// Gives every name of `node` its one spelling and every table its full name; `of_views` are columns of the views in it.
+/// Gives every name of `node` its one spelling and every table its full name; `more_columns` are those of its views and files.
 ///
 /// # Errors
 /// `Catalog Error` for a table that does not exist, `Binder Error` for a bad version.
@@ -167,7 +172,7 @@ pub(crate) fn resolve<'a, N: Visit + VisitMut>(
     node: &mut N,
     catalog: &Catalog,
     defaults: &Defaults,
-    of_views: impl Iterator<Item = &'a str>,
+    more_columns: impl Iterator<Item = &'a str>,
 ) -> Result<Spelling> {
     let mut collector = Collector {
         catalog,
@@ -181,7 +186,7 @@ pub(crate) fn resolve<'a, N: Visit + VisitMut>(
         return Err(error);
     }
     let Collector { ctes, mut spelling, aliases, fields, .. } = collector;
-    of_views.for_each(|name| spelling.define(name));
+    more_columns.for_each(|name| spelling.define(name));
     for name in aliases.iter().chain(&fields) {
         spelling.define(name);
     }

@@ -4,7 +4,7 @@
 //! 1. All queries of an engine share one memory budget and one spill folder; past its share of the budget a query spills, and
 //!    where it cannot, it fails as `Exhausted`.
 //! 2. A query sees exactly one snapshot, pinned until its stream is dropped.
-//! 3. No plan that changes anything, or reads a file, gets as far as being executed here.
+//! 3. No plan that changes anything gets as far as being executed here.
 
 use std::sync::Arc;
 
@@ -36,6 +36,7 @@ use crate::catalog::{Databases, Scope};
 use crate::conversions::{Conversions, Stage};
 use crate::dml::ATTEMPTS_MAX;
 use crate::error::Result;
+use crate::files::FileTables;
 use crate::functions::aggregates::Combinations;
 use crate::functions::arithmetic::Division;
 use crate::functions::measure::Measured;
@@ -431,6 +432,7 @@ impl Session {
     ) -> Result<LogicalQuery> {
         crate::expansion::lower(self, &snapshot, &mut statement, defaults, within).await?;
         crate::time_travel::lower(self, &snapshot, &mut statement).await?;
+        let files = crate::files::lower(self, &snapshot, &mut statement).await?;
         let views = views::plan_named(self, &snapshot, &statement, defaults, within).await?;
         let names = match &mut statement {
             Statement::Query(query) => OutputNames::prepare(query),
@@ -445,8 +447,9 @@ impl Session {
         };
         crate::joins::lower(&mut statement)?;
         crate::literals::make_explicit(&mut statement)?;
-        let spelling = resolve(&mut statement, snapshot.catalog(), defaults, views.column_names())?;
-        let scope = Arc::new(self.scope(snapshot, spelling, views));
+        let more_columns = views.column_names().chain(files.column_names());
+        let spelling = resolve(&mut statement, snapshot.catalog(), defaults, more_columns)?;
+        let scope = Arc::new(self.scope(snapshot, spelling, views, files));
         let state = self.state(&scope);
         let logical = state.statement_to_plan(PlannerStatement::Statement(Box::new(statement))).await?;
         let only_queries = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
@@ -457,13 +460,13 @@ impl Session {
     /// A planner state without any table, for constant expressions.
     pub(crate) fn constant_state(&self) -> SessionState {
         let snapshot = self.snapshot();
-        let (spelling, views) = (Spelling::default(), ViewPlans::default());
-        self.state(&Arc::new(self.scope(snapshot, spelling, views)))
+        let scope = self.scope(snapshot, Spelling::default(), ViewPlans::default(), FileTables::default());
+        self.state(&Arc::new(scope))
     }
 
-    fn scope(&self, snapshot: Snapshot, spelling: Spelling, views: ViewPlans) -> Scope {
+    fn scope(&self, snapshot: Snapshot, spelling: Spelling, views: ViewPlans, files: FileTables) -> Scope {
         let (hidden, read_only) = (Arc::clone(&self.core.hidden), Arc::clone(&self.core.read_only));
-        Scope { snapshot, spelling, views, hidden, read_only }
+        Scope { snapshot, spelling, views, files, hidden, read_only }
     }
 
     fn state(&self, scope: &Arc<Scope>) -> SessionState {

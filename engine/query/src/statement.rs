@@ -2,7 +2,7 @@
 //!
 //! **Invariants**
 //! 1. The list of what is accepted is closed: a statement not named here never runs.
-//! 2. Nothing in SQL reads or writes a file.
+//! 2. Nothing in SQL reads or writes a file but what [`crate::files`] is given.
 
 use std::sync::Arc;
 
@@ -37,6 +37,7 @@ pub(crate) async fn run(session: &mut Session, statement: Parsed) -> Result<Outp
         Parsed::Lake(statement) => {
             return match *statement {
                 LakeStatement::Summarize(query) => crate::summarize::run(session, &query).await,
+                LakeStatement::Copy(copy) => crate::copy::run(session, *copy).await,
                 other => crate::ddl::run(session, &DdlStatement::Lake(other)).await,
             };
         }

@@ -97,6 +97,38 @@ pub(crate) fn alone(relation: TableFactor) -> TableWithJoins {
     TableWithJoins { relation, joins: Vec::new() }
 }
 
+/// `INSERT INTO table (columns) source`.
+pub(crate) fn insert(table: ObjectName, columns: Vec<ObjectName>, source: Query) -> Insert {
+    Insert {
+        insert_token: AttachedToken::empty(),
+        optimizer_hints: Vec::new(),
+        or: None,
+        ignore: false,
+        into: true,
+        table: TableObject::TableName(table),
+        table_alias: None,
+        columns,
+        overwrite: false,
+        source: Some(Box::new(source)),
+        assignments: Vec::new(),
+        partitioned: None,
+        after_columns: Vec::new(),
+        has_table_keyword: false,
+        on: None,
+        returning: None,
+        output: None,
+        replace_into: false,
+        priority: None,
+        insert_alias: None,
+        settings: None,
+        format_clause: None,
+        multi_table_insert_type: None,
+        multi_table_into_clauses: Vec::new(),
+        multi_table_when_clauses: Vec::new(),
+        multi_table_else_clause: None,
+    }
+}
+
 /// `table.column`, both quoted, so that neither is taken for anything else.
 pub(crate) fn column(table: &Ident, column: &str) -> Expr {
     Expr::CompoundIdentifier(vec![table.clone(), Ident::with_quote('"', column)])

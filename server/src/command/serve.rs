@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use clap::ArgMatches;
-use siltstone_query::{QueryEngine, QueryOptions};
+use siltstone_query::{FileAccess, QueryEngine, QueryOptions};
 use siltstone_storage::Engine;
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
@@ -22,6 +22,7 @@ use crate::auth::{Auth, Role, store};
 use crate::config::{Config, LogFormat};
 use crate::ingest::Ingest;
 use crate::limits::Limits;
+use crate::places::FilesFolder;
 use crate::rates::Rates;
 use crate::receipts::Receipts;
 use crate::shutdown::{self, Signals};
@@ -123,6 +124,7 @@ fn state(config: Config, engine: Engine, queries: &Runtime, cores: usize) -> Res
         spill_folder: config.spill_folder(),
         spill_bytes_max: config.query_spill_bytes_max,
         parallelism: or_cores(config.query_parallelism, cores),
+        files: files(&config)?,
     };
     let query = QueryEngine::new(engine.clone(), options).map_err(|error| Failed::operation(error.to_string()))?;
     Ok(State {
@@ -140,6 +142,15 @@ fn state(config: Config, engine: Engine, queries: &Runtime, cores: usize) -> Res
         engine,
         config,
     })
+}
+
+/// What SQL may use of the machine's files.
+fn files(config: &Config) -> Result<Option<Arc<dyn FileAccess>>, Failed> {
+    let Some(folder) = &config.query_files_folder else { return Ok(None) };
+    let ours = [config.data.clone(), config.spill_folder(), config.upload_limits().folder];
+    let folder = FilesFolder::open(folder, &ours, config.storage.disk_reserve_bytes)
+        .map_err(|error| Failed::usage(format!("cannot use `query.files_folder` {}: {error}", folder.display())))?;
+    Ok(Some(Arc::new(folder)))
 }
 
 fn make_first_credentials(engine: &Engine, format: LogFormat) -> Result<(), Failed> {

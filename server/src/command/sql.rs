@@ -45,6 +45,7 @@ pub fn run(flags: &ArgMatches) -> Result<(), Failed> {
         spill_folder: config.spill_folder(),
         spill_bytes_max: config.query_spill_bytes_max,
         parallelism: cores,
+        files: None,
     };
     let query = QueryEngine::new(engine.clone(), options).map_err(|error| Failed::operation(error.to_string()))?;
     // Whoever waits at the terminal decides how long it may take.

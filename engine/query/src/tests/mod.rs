@@ -6,6 +6,7 @@ mod changes;
 mod dml;
 mod dml_model;
 mod errors;
+mod files;
 mod forms;
 mod keys;
 mod literals;
@@ -16,6 +17,7 @@ mod queries;
 mod scans;
 mod sessions;
 mod settings;
+mod shelf;
 mod system_tables;
 mod time_travel;
 mod transactions;
@@ -31,7 +33,7 @@ use siltstone_storage::io::OsDisk;
 use siltstone_storage::{Change, Commit, Engine, LogicalType, Options};
 use tempfile::TempDir;
 
-use crate::{OutputKind, QueryEngine, QueryError, QueryOptions, SessionSettings};
+use crate::{FileAccess, OutputKind, QueryEngine, QueryError, QueryOptions, SessionSettings};
 
 /// An engine with the databases LAKE and system, and SQL on it.
 struct Lake {
@@ -58,6 +60,14 @@ impl Lake {
     }
 
     fn with_options(memory_bytes: usize, options: Options) -> Self {
+        Self::with_files(memory_bytes, options, Some(Arc::new(shelf::Shelf::default())))
+    }
+
+    fn without_files() -> Self {
+        Self::with_files(256 << 20, Options::default(), None)
+    }
+
+    fn with_files(memory_bytes: usize, options: Options, files: Option<Arc<dyn FileAccess>>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let disk = Arc::new(OsDisk::open(&folder.path().join("data")).unwrap());
         let engine = Engine::open(disk, Options { log_file_bytes: 1 << 20, disk_reserve_bytes: 0, ..options }).unwrap();
@@ -80,6 +90,7 @@ impl Lake {
                 spill_folder: folder.path().join("spill"),
                 spill_bytes_max: 1 << 30,
                 parallelism: 2,
+                files,
             },
         )
         .unwrap();

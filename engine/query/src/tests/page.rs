@@ -161,6 +161,15 @@ const EXAMPLES: &[(&str, &[&str])] = &[
             "RESET TimeZone",
         ],
     ),
+    (
+        "`COPY t",
+        &[
+            "COPY t TO 'x.csv' (HEADER false, DELIMITER ';')",
+            "COPY (SELECT 1 AS a) TO 'x.parquet' (FORMAT parquet)",
+            "COPY k (id) TO 'x.csv'; CREATE TABLE n (id INTEGER); COPY n FROM 'x.csv'",
+            "COPY t TO 'x.csv'; FROM 'x.csv'; SELECT * FROM read_csv('x.csv', filename = true)",
+        ],
+    ),
     ("`SET threads`", &["SET threads = 1; SET memory_limit = '1GB'", "SET preserve_insertion_order = true"]),
 ];
 
@@ -200,7 +209,6 @@ async fn what_the_page_says_is_missing_is_refused() {
         "CREATE TEMP VIEW x AS SELECT 1",
         "SAVEPOINT x",
         "ATTACH ':memory:' AS x",
-        "COPY t TO 'x.csv'",
         "SELECT * FROM t POSITIONAL JOIN k",
     ] {
         let error = lake.error(sql).await;

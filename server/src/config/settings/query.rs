@@ -118,4 +118,14 @@ pub(super) const SETTINGS: &[Setting] = &[
             Ok(())
         },
     ),
+    one(
+        "query.files_folder",
+        "query-files-folder",
+        "DIR",
+        "The folder whose files SQL may read and write (default: none)",
+        |config, values| {
+            config.query_files_folder = Some(PathBuf::from(last(values, "a folder")?));
+            Ok(())
+        },
+    ),
 ];
