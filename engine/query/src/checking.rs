@@ -112,6 +112,8 @@ fn scrutiny(parsed: &Parsed) -> Scrutiny {
         Statement::CreateTable(_)
         | Statement::CreateSchema { .. }
         | Statement::CreateDatabase { .. }
+        | Statement::AttachDuckDBDatabase { .. }
+        | Statement::DetachDuckDBDatabase { .. }
         | Statement::Drop { .. }
         | Statement::AlterTable(_) => Scrutiny::BoundAsTheLast,
         _ => Scrutiny::Parsed,

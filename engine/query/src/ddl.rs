@@ -21,11 +21,11 @@ use crate::constant::constant;
 use crate::dml::{conflict, rows::RowTarget};
 use crate::error::Result;
 use crate::lake_syntax::LakeStatement;
-use crate::names::{Defaults, INFORMATION_SCHEMA, parts, stored_table, unknown_database, unknown_schema};
+use crate::names::{Defaults, INFORMATION_SCHEMA, located, parts, stored_table, unknown_database, unknown_schema};
 use crate::session::Session;
 use crate::statement::{changed, changed_nothing, check_is_query, success};
 use crate::types::logical_type;
-use crate::{Output, QueryError, comments, layout, views};
+use crate::{Output, QueryError, comments, layout, views, volatile};
 
 /// A statement that changes names, as parsed.
 #[derive(Clone, Debug)]
@@ -93,6 +93,18 @@ fn decide(session: &Session, catalog: &Catalog, statement: &Statement) -> Result
         Statement::CreateDatabase { db_name, if_not_exists, or_replace: false, .. } => {
             create_database(session, catalog, db_name, *if_not_exists)
         }
+        Statement::AttachDuckDBDatabase { if_not_exists, database_path, database_alias, attach_options, .. } => {
+            if database_path.value != ":memory:" || !attach_options.is_empty() {
+                return Err(QueryError::not_implemented(
+                    "only ':memory:' can be attached, and without options: ATTACH ':memory:' AS name",
+                ));
+            }
+            let name = database_alias.as_ref().map_or("memory", |alias| &alias.value);
+            volatile::attach(session, catalog, name, *if_not_exists)
+        }
+        Statement::DetachDuckDBDatabase { if_exists, database_alias, .. } => {
+            volatile::detach(session, session.stored().catalog(), &database_alias.value, *if_exists)
+        }
         Statement::CreateSchema { schema_name: SchemaName::Simple(name), if_not_exists, .. } => {
             create_schema(session, catalog, name, *if_not_exists)
         }
@@ -117,6 +129,7 @@ fn create_database(
         return Err(QueryError::parser(format_args!("a database name has one part: {name}")));
     };
     session.check_writable(name)?;
+    volatile::check_free(name)?;
     if catalog.database(name).is_some() {
         return exists(if_not_exists, "Database", name);
     }
@@ -205,7 +218,8 @@ fn drop_database(session: &Session, catalog: &Catalog, parts: &[&str]) -> Result
     if catalog.database(name).is_none() {
         return Err(unknown_database(name));
     }
-    Ok(vec![Change::DropDatabase { name: (*name).to_owned() }])
+    let mark = volatile::with_dropped(session.stored().catalog(), name);
+    Ok(std::iter::once(Change::DropDatabase { name: (*name).to_owned() }).chain(mark).collect())
 }
 
 /// Runs a CREATE TABLE, with or without AS.
@@ -231,7 +245,7 @@ fn check_supported(create: &CreateTable) -> Result<()> {
     }
     let refused = [
         (create.external || create.location.is_some() || create.file_format.is_some(), "CREATE EXTERNAL TABLE"),
-        (create.temporary || create.global.is_some() || create.transient || create.volatile, "CREATE TEMPORARY TABLE"),
+        (create.global.is_some() || create.transient || create.volatile, "this kind of temporary table"),
         (create.like.is_some() || create.clone.is_some(), "CREATE TABLE … LIKE"),
         (create.partition_by.is_some() || create.cluster_by.is_some() || create.order_by.is_some(), "PARTITION BY"),
         (create.table_options != CreateTableOptions::None, "CREATE TABLE with options"),
@@ -260,9 +274,7 @@ async fn create_changes(
     create: &CreateTable,
 ) -> Result<Option<(Vec<Change>, Option<usize>)>> {
     let parts = parts(&create.name)?;
-    let name = table_name(snapshot.catalog(), &session.defaults, &parts)?;
-    session.check_writable(&name.database)?;
-    let mut changes = missing_schema(snapshot.catalog(), &name, &parts)?;
+    let (name, mut changes) = new_table_name(session, snapshot.catalog(), &parts, create.temporary)?;
     if let Some(existing) = snapshot.catalog().table(&name.database, &name.schema, &name.table) {
         match (create.if_not_exists, create.or_replace) {
             (true, _) => return Ok(None),
@@ -298,17 +310,30 @@ async fn create_changes(
     Ok(Some((changes, Some(rows))))
 }
 
+/// The full name of a table to be made, and the changes that make room for it.
+fn new_table_name(
+    session: &Session,
+    catalog: &Catalog,
+    parts: &[&str],
+    temporary: bool,
+) -> Result<(TableName, Vec<Change>)> {
+    let in_temp = volatile::is_in_temp(catalog, &session.defaults, parts);
+    if temporary && !in_temp && parts.len() > 1 {
+        return Err(QueryError::parser("TEMPORARY table names can *only* use the \"temp\" catalog"));
+    }
+    if let (true, Some(table)) = (temporary || in_temp, parts.last()) {
+        session.check_writable(volatile::TEMP)?;
+        return Ok(session.temp.table(catalog, table));
+    }
+    let name = table_name(catalog, &session.defaults, parts)?;
+    session.check_writable(&name.database)?;
+    let changes = missing_schema(catalog, &name, parts)?;
+    Ok((name, changes))
+}
+
 /// The full name of a table to be made; its database must exist.
 pub(crate) fn table_name(catalog: &Catalog, defaults: &Defaults, parts: &[&str]) -> Result<TableName> {
-    let (database, schema, table) = match parts {
-        [table] => (defaults.database.as_str(), defaults.schema.as_str(), *table),
-        [schema, table] => match catalog.database(&defaults.database).and_then(|database| database.schema(schema)) {
-            None if catalog.database(schema).is_some() => (*schema, defaults.schema.as_str(), *table),
-            _ => (defaults.database.as_str(), *schema, *table),
-        },
-        [database, schema, table] => (*database, *schema, *table),
-        _ => return Err(QueryError::parser(format_args!("a table name has up to three parts: {}", parts.join(".")))),
-    };
+    let (database, schema, table) = located(catalog, defaults, parts)?;
     if catalog.database(database).is_none() {
         return Err(unknown_database(database));
     }

@@ -16,6 +16,7 @@ use siltstone_storage::{Catalog, SchemaEntry, Table, View, folded_name, quoted_i
 use crate::catalog::Scope;
 use crate::information_schema::{numeric, view_sql};
 use crate::names::INFORMATION_SCHEMA;
+use crate::volatile::{is_temp, shown};
 
 /// What this module adds to every `information_schema`: the functions that take no argument, and at last what
 /// `pragma_table_info` reads.
@@ -138,7 +139,7 @@ fn homes(catalog: &Catalog) -> Vec<Home<'_>> {
     for (database_number, database) in (1..).zip(catalog.databases()) {
         for schema in database.schemas() {
             let schema_number = homes.len() as i64 + 1;
-            homes.push(Home { database: database.name(), database_number, schema, schema_number });
+            homes.push(Home { database: shown(database.name()), database_number, schema, schema_number });
         }
     }
     homes
@@ -155,7 +156,7 @@ fn databases(scope: &Scope, catalog: &Catalog) -> Rows {
     let names = &["database_name", "database_oid", "path", "comment", "internal", "type", "readonly"];
     let mut rows = Rows::new(names, [TEXT, NUMBER, TEXT, TEXT, FLAG, TEXT, FLAG]);
     for (number, database) in (1..).zip(catalog.databases()) {
-        let name = database.name();
+        let name = shown(database.name());
         let readonly = scope.read_only.iter().any(|other| same_name(other, name));
         // What the server keeps for itself is what nobody may write.
         rows.push([text(name), Number(Some(number)), TEXT, TEXT, Flag(readonly), text(DATABASE_TYPE), Flag(readonly)]);
@@ -180,7 +181,7 @@ fn schemas(catalog: &Catalog) -> Rows {
     for (number, database) in (1..).zip(catalog.databases()) {
         rows.push([
             NUMBER,
-            text(database.name()),
+            text(shown(database.name())),
             Number(Some(number)),
             text(INFORMATION_SCHEMA),
             TEXT,
@@ -226,7 +227,7 @@ fn tables(scope: &Scope, catalog: &Catalog) -> Rows {
                 Number(i64::try_from(table.id.0).ok()),
                 Text(table.comment.as_deref()),
                 Flag(false),
-                Flag(false),
+                Flag(is_temp(&table.name.database)),
                 Flag(has_key),
                 Number(i64::try_from(size).ok()),
                 count(schema.columns().len()),

@@ -11,6 +11,7 @@ use datafusion::error::Result;
 use siltstone_storage::{Catalog, Column, LogicalType, Table, TableName, View, quoted_if_needed};
 
 use crate::catalog::Scope;
+use crate::volatile::{is_temp, shown};
 
 /// Its tables.
 pub(crate) const TABLES: [&str; 6] =
@@ -51,7 +52,7 @@ fn schemata(catalog: &Catalog) -> Rows {
     );
     for database in catalog.databases() {
         for schema in database.schemas().map(|schema| schema.name()).chain([crate::names::INFORMATION_SCHEMA]) {
-            rows.text([Some(database.name()), Some(schema), Some("siltstone"), None, None, None, None]);
+            rows.text([Some(shown(database.name())), Some(schema), Some("siltstone"), None, None, None, None]);
         }
     }
     rows
@@ -73,10 +74,10 @@ fn tables(catalog: &Catalog) -> Rows {
     for table in sorted(catalog) {
         let name = &table.name;
         rows.text([
-            Some(&name.database),
+            Some(shown(&name.database)),
             Some(&name.schema),
             Some(&name.table),
-            Some("BASE TABLE"),
+            Some(if is_temp(&name.database) { "LOCAL TEMPORARY" } else { "BASE TABLE" }),
             Some("YES"),
             Some("NO"),
             table.comment.as_deref(),
@@ -145,7 +146,7 @@ fn table_constraints(catalog: &Catalog) -> Rows {
     );
     for table in sorted(catalog) {
         let TableName { database, schema, table: name } = &table.name;
-        let (database, schema) = (Some(database.as_str()), Some(schema.as_str()));
+        let (database, schema) = (Some(shown(database)), Some(schema.as_str()));
         let mut constraint = |constraint: &str, kind: &str| {
             let table = Some(name.as_str());
             let (no, yes) = (Some("NO"), Some("YES"));
@@ -176,7 +177,7 @@ fn key_column_usage(catalog: &Catalog) -> Rows {
     );
     for table in sorted(catalog) {
         let TableName { database, schema, table: name } = &table.name;
-        let (database, schema) = (Some(database.as_str()), Some(schema.as_str()));
+        let (database, schema) = (Some(shown(database)), Some(schema.as_str()));
         let key = key_name(table);
         for (position, column) in (1..).zip(key_columns(table)) {
             rows.text([database, schema, key.as_deref(), database, schema, Some(name.as_str()), Some(column)]);
@@ -241,7 +242,7 @@ fn column_row(rows: &mut Rows, table: &Table, position: i32, column: &Column) {
     let nullable = if column.nullable { "YES" } else { "NO" };
     let name = &table.name;
     rows.text([
-        Some(&name.database),
+        Some(shown(&name.database)),
         Some(&name.schema),
         Some(&name.table),
         Some(&column.name),

@@ -78,6 +78,7 @@ mod types;
 mod value;
 mod views;
 mod vocabulary;
+mod volatile;
 mod watch;
 mod yielding;
 

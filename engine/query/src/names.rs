@@ -23,6 +23,7 @@ use crate::files::is_file_table;
 use crate::syntax::table_alias;
 use crate::system_tables;
 use crate::table_form::TableForm;
+use crate::volatile::{self, TEMP_SCHEMA, is_temp};
 
 /// Name of the schema that describes all others.
 pub(crate) const INFORMATION_SCHEMA: &str = "information_schema";
@@ -91,19 +92,18 @@ impl Target<'_> {
 /// # Errors
 /// `Catalog Error` that says which part does not exist.
 pub(crate) fn find_table<'a>(catalog: &'a Catalog, defaults: &Defaults, parts: &[&str]) -> Result<Target<'a>> {
-    let (database, schema, table) = match parts {
-        [table] if is_file_table(table) => {
+    if let [table] = parts {
+        if is_file_table(table) {
             let (database, schema) = (defaults.database.clone(), INFORMATION_SCHEMA.to_owned());
             return Ok(Target::Computed { database, schema, table: (*table).to_owned() });
         }
-        [table] => (defaults.database.as_str(), defaults.schema.as_str(), *table),
-        [schema, table] => match catalog.database(&defaults.database).and_then(|database| database.schema(schema)) {
-            None if catalog.database(schema).is_some() => (*schema, defaults.schema.as_str(), *table),
-            _ => (defaults.database.as_str(), *schema, *table),
-        },
-        [database, schema, table] => (*database, *schema, *table),
-        _ => return Err(QueryError::binder(format_args!("a table name has up to three parts: {}", parts.join(".")))),
-    };
+        // Temporary tables come first, as in DuckDB.
+        let temporary = volatile::temp_of(catalog).and_then(|temp| catalog.table(temp, TEMP_SCHEMA, table));
+        if let Some(temporary) = temporary {
+            return Ok(Target::Table(temporary));
+        }
+    }
+    let (database, schema, table) = located(catalog, defaults, parts)?;
     let Some(found) = catalog.database(database) else {
         return Err(unknown_database(database));
     };
@@ -125,6 +125,31 @@ pub(crate) fn find_table<'a>(catalog: &'a Catalog, defaults: &Defaults, parts: &
         }),
         _ => Err(unknown_table(table)),
     }
+}
+
+/// Database, schema and table of a name, as `t`, `schema.t`, `database.t` or `database.schema.t`.
+///
+/// # Errors
+/// `Binder Error` for more parts.
+pub(crate) fn located<'a>(
+    catalog: &'a Catalog,
+    defaults: &'a Defaults,
+    parts: &[&'a str],
+) -> Result<(&'a str, &'a str, &'a str)> {
+    let here = defaults.database.as_str();
+    Ok(match parts {
+        [table] => (here, defaults.schema.as_str(), *table),
+        [first, table] if catalog.database(here).is_none_or(|database| database.schema(first).is_none()) => {
+            match volatile::database(catalog, first) {
+                Ok(database) if is_temp(database) => (database, TEMP_SCHEMA, *table),
+                Ok(database) => (database, defaults.schema.as_str(), *table),
+                Err(_) => (here, *first, *table),
+            }
+        }
+        [schema, table] => (here, *schema, *table),
+        [database, schema, table] => (volatile::database(catalog, database).unwrap_or(database), *schema, *table),
+        _ => return Err(QueryError::binder(format_args!("a table name has up to three parts: {}", parts.join(".")))),
+    })
 }
 
 /// The stored table of a name, to be changed.

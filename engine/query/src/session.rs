@@ -50,6 +50,7 @@ use crate::rules::{CheckedArithmetic, PlanSubqueries, WholeDivision};
 use crate::transaction::OpenTransaction;
 use crate::types::LakeTypes;
 use crate::views::{self, ViewPlans};
+use crate::volatile::{self, TempDatabase, visible};
 use crate::watch::Watch;
 use crate::yielding::YieldingJoins;
 use crate::{Output, OutputKind, QueryError, QueryOptions, SessionSettings};
@@ -116,6 +117,9 @@ impl Core {
     }
 
     pub(crate) fn new(engine: Engine, options: QueryOptions) -> Result<Self> {
+        if let Err(error) = volatile::sweep(&engine) {
+            tracing::warn!(%error, "what an earlier run left of temporary tables and attached databases stays");
+        }
         let disk = DiskManagerBuilder::default()
             .with_mode(DiskManagerMode::Directories(vec![options.spill_folder.clone()]))
             .with_max_temp_directory_size(options.spill_bytes_max);
@@ -193,6 +197,8 @@ pub(crate) struct Session {
     pub(crate) checking: bool,
     /// Who is said to have made what this session commits.
     author: Option<String>,
+    /// Where its temporary tables are.
+    pub(crate) temp: TempDatabase,
     /// What `BEGIN` opened.
     pub(crate) transaction: Option<OpenTransaction>,
     /// The request's share of the memory.
@@ -250,6 +256,7 @@ impl Session {
         Self {
             defaults: core.defaults(),
             timezone: TIMEZONE_DEFAULT.to_owned(),
+            temp: TempDatabase::new(core.engine.clone()),
             core,
             assigned: Assigned::default(),
             read_only: true,
@@ -291,6 +298,11 @@ impl Session {
 
     /// What statements see: the newest snapshot, or that of the open transaction with its own changes.
     pub(crate) fn snapshot(&self) -> Snapshot {
+        visible(self.stored(), Some(self.temp.name()))
+    }
+
+    /// The same with what other sessions keep for themselves.
+    pub(crate) fn stored(&self) -> Snapshot {
         match &self.transaction {
             Some(open) => open.snapshot(),
             None => self.core.engine.snapshot(),

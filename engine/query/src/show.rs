@@ -11,6 +11,7 @@ use crate::information_schema::Rows;
 use crate::names::{Defaults, Target, find_table, parts};
 use crate::session::Session;
 use crate::statement::{check_is_query, one_batch};
+use crate::volatile::{TEMP_SCHEMA, shown, temp_of};
 use crate::{Output, QueryError, syntax};
 
 const DESCRIPTION: [&str; 6] = ["column_name", "column_type", "null", "key", "default", "extra"];
@@ -94,30 +95,37 @@ pub(crate) fn tables_in(session: &Session, options: &ShowStatementOptions) -> Re
         }
         _ => return Err(crate::names::unknown_schema(&name.join("."))),
     };
-    tables_of(session, &found)
+    tables_of(session, [found])
 }
 
 /// `SHOW TABLES`: the current schema's.
 pub(crate) fn tables(session: &Session) -> Result<Output> {
-    tables_of(session, &session.defaults)
+    let snapshot = session.snapshot();
+    let temporary = temp_of(snapshot.catalog());
+    let temporary =
+        temporary.map(|database| Defaults { database: database.to_owned(), schema: TEMP_SCHEMA.to_owned() });
+    tables_of(session, [Some(session.defaults.clone()), temporary].into_iter().flatten())
 }
 
-fn tables_of(session: &Session, home: &Defaults) -> Result<Output> {
+fn tables_of(session: &Session, homes: impl IntoIterator<Item = Defaults>) -> Result<Output> {
     let snapshot = session.snapshot();
     let catalog = snapshot.catalog();
-    let schema = catalog.database(&home.database).and_then(|database| database.schema(&home.schema));
-    let ids = schema.into_iter().flat_map(|schema| schema.tables());
-    let tables = ids.filter_map(|id| catalog.table_by_id(id)).map(|table| table.name.table.as_str());
-    let views = schema.into_iter().flat_map(|schema| schema.views()).map(|view| view.name.table.as_str());
-    let mut names: Vec<&str> = tables.chain(views).collect();
+    let mut names: Vec<&str> = Vec::new();
+    for home in homes {
+        let schema = catalog.database(&home.database).and_then(|database| database.schema(&home.schema));
+        let ids = schema.into_iter().flat_map(|schema| schema.tables());
+        names.extend(ids.filter_map(|id| catalog.table_by_id(id)).map(|table| table.name.table.as_str()));
+        names.extend(schema.into_iter().flat_map(|schema| schema.views()).map(|view| view.name.table.as_str()));
+    }
     names.sort_unstable();
+    names.dedup();
     list("name", names)
 }
 
 /// `SHOW DATABASES`.
 pub(crate) fn databases(session: &Session) -> Result<Output> {
     let snapshot = session.snapshot();
-    list("database_name", snapshot.catalog().databases().map(|database| database.name()))
+    list("database_name", snapshot.catalog().databases().map(|database| shown(database.name())))
 }
 
 /// `SHOW SCHEMAS`: those of the current database.

@@ -1,4 +1,4 @@
-//! A session that outlives a request: where unqualified names live, the time zone, the open transaction.
+//! A session that outlives a request: where unqualified names live, the time zone, temporary tables, the open transaction.
 //!
 //! **Invariants**
 //! 1. A request's own settings hold for that request; what its statements set (USE, SET) holds from then on.
@@ -100,6 +100,7 @@ impl SqlSession {
         let initial = self.session.core.defaults();
         !self.has_transaction()
             && !self.session.integer_division
+            && self.session.temp.is_empty()
             && self.timezone == TIMEZONE_DEFAULT
             && self.defaults.database.eq_ignore_ascii_case(&initial.database)
             && self.defaults.schema.eq_ignore_ascii_case(&initial.schema)

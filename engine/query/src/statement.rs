@@ -82,9 +82,11 @@ pub(crate) async fn run(session: &mut Session, statement: Parsed) -> Result<Outp
         Statement::Rollback { .. } => crate::transaction::roll_back(session, &statement),
         Statement::Call(function) => crate::transaction::call(session, function).await,
         Statement::CreateTable(create) => crate::ddl::create_table(session, create).await,
-        Statement::CreateSchema { .. } | Statement::CreateDatabase { .. } | Statement::Drop { .. } => {
-            crate::ddl::run(session, &DdlStatement::Plain(Box::new(statement))).await
-        }
+        Statement::CreateSchema { .. }
+        | Statement::CreateDatabase { .. }
+        | Statement::AttachDuckDBDatabase { .. }
+        | Statement::DetachDuckDBDatabase { .. }
+        | Statement::Drop { .. } => crate::ddl::run(session, &DdlStatement::Plain(Box::new(statement))).await,
         Statement::AlterTable(alter) => crate::alter::run(session, &alter).await,
         Statement::CreateIndex(create) => crate::indexes::create(session, &create),
         other => Err(unsupported(&other, "")),

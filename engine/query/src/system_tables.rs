@@ -33,7 +33,11 @@ pub(crate) fn table(
     if !exists(database, schema, table) {
         return Ok(None);
     }
-    let segments = scope.snapshot.segments();
+    let mut segments = scope.snapshot.segments();
+    let of_commits = scope.snapshot.history().table().id;
+    // Tables that the session does not see have their segments, too.
+    let is_visible = |id| id == of_commits || scope.snapshot.catalog().table_by_id(id).is_some();
+    segments.retain(|segment| is_visible(segment.table));
     let names: Vec<TableName> = segments.iter().map(|segment| table_name(&scope.snapshot, segment)).collect();
     let text = |part: fn(&TableName) -> &str| {
         Arc::new(names.iter().map(|name| Some(part(name))).collect::<StringViewArray>()) as ArrayRef

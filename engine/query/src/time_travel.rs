@@ -22,6 +22,7 @@ use crate::names::{find_table, parts, unknown_database};
 use crate::session::Session;
 use crate::syntax::{item, query, select, table_alias};
 use crate::table_form::{Asked, TableForm};
+use crate::volatile::shown;
 use crate::{QueryError, duckdb_catalog};
 
 /// Replaces everything in a statement that stands for a snapshot.
@@ -195,7 +196,8 @@ fn table_info(session: &Session, snapshot: &Snapshot, table: &ScalarValue) -> Re
     let parts = table_name(table)?;
     let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
     let found = find_table(snapshot.catalog(), &session.defaults, &parts)?;
-    let [database, schema, name] = found.full_name().map(|part| folded_name(part).replace('\'', "''"));
+    let [database, schema, name] = found.full_name();
+    let [database, schema, name] = [shown(database), schema, name].map(|part| folded_name(part).replace('\'', "''"));
     crate::dialect::parse_query(&format!(
         "SELECT cid, name, type, \"notnull\", dflt_value, pk FROM information_schema.{} \
          WHERE database_name = '{database}' AND schema_name = '{schema}' AND table_name = '{name}' ORDER BY cid",

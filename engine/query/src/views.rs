@@ -26,6 +26,7 @@ use crate::error::Result;
 use crate::names::{Defaults, Spelling, Target, find_table, parts};
 use crate::session::Session;
 use crate::statement::{changed_nothing, check_is_query};
+use crate::volatile::{is_temp, visible};
 use crate::{Output, QueryError};
 
 /// Most views within views.
@@ -136,8 +137,10 @@ async fn plan(session: &Session, snapshot: &Snapshot, view: &View, within: &[Tab
     within.push(view.name.clone());
     let statement = Statement::Query(crate::dialect::parse_query(&view.query)?);
     let home = Defaults { database: view.home_database.clone(), schema: view.home_schema.clone() };
+    // It shows the same whoever looks: no temporary tables.
+    let snapshot = visible(snapshot.clone(), None);
     // Boxed: planning comes back here for views within the view.
-    let logical = Box::pin(session.logical(snapshot.clone(), statement, &home, &within)).await?;
+    let logical = Box::pin(session.logical(snapshot, statement, &home, &within)).await?;
     let schema = logical.names.apply(logical.plan.schema().as_arrow(), &logical.scope.spelling);
     if view.columns_named && schema.fields().len() < view.columns.len() {
         return Err(QueryError::binder("Contents of view were altered: it has fewer columns than names"));
@@ -230,6 +233,9 @@ async fn create_changes(session: &Session, create: &CreateView, text: &str) -> R
     let parts = parts(&create.name)?;
     let name = table_name(catalog, &session.defaults, &parts)?;
     session.check_writable(&name.database)?;
+    if is_temp(&name.database) {
+        return Err(QueryError::not_implemented("CREATE TEMPORARY VIEW is not supported yet"));
+    }
     let mut changes = missing_schema(catalog, &name, &parts)?;
     if catalog.table(&name.database, &name.schema, &name.table).is_some() {
         return Err(QueryError::catalog(format_args!(

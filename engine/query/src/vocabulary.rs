@@ -7,6 +7,7 @@ use siltstone_storage::{Snapshot, folded_name, same_name};
 use crate::completion::Vocabulary;
 use crate::names::INFORMATION_SCHEMA;
 use crate::session::Session;
+use crate::volatile::shown;
 
 /// One snapshot's names under a session's defaults.
 pub(crate) struct SessionVocabulary<'a> {
@@ -32,7 +33,7 @@ impl Vocabulary for SessionVocabulary<'_> {
     }
 
     fn catalogs(&self) -> Vec<String> {
-        self.snapshot.catalog().databases().map(|database| database.name().to_owned()).collect()
+        self.snapshot.catalog().databases().map(|database| shown(database.name()).to_owned()).collect()
     }
 
     fn schemas(&self, catalog: &str) -> Vec<String> {

@@ -173,6 +173,14 @@ pub struct Catalog {
 }
 
 impl Catalog {
+    /// The catalog without some databases and all that is in them.
+    pub(crate) fn without_databases(&self, is_hidden: impl Fn(&str) -> bool) -> Self {
+        let mut rest = self.clone();
+        rest.databases.retain(|_, database| !is_hidden(&database.name));
+        rest.tables.retain(|_, table| !is_hidden(&table.name.database));
+        rest
+    }
+
     /// Databases, sorted by folded name.
     pub fn databases(&self) -> impl Iterator<Item = &Database> {
         self.databases.values()

@@ -18,11 +18,19 @@ use crate::state::State;
 #[derive(Clone, Debug)]
 pub struct Snapshot {
     state: Arc<State>,
+    /// What it shows of the state's names.
+    catalog: Arc<Catalog>,
 }
 
 impl Snapshot {
     pub(crate) fn new(state: Arc<State>) -> Self {
-        Self { state }
+        Self { catalog: Arc::clone(&state.catalog), state }
+    }
+
+    /// The same without some databases: neither they nor what is in them exists in it.
+    #[must_use]
+    pub fn without_databases(&self, is_hidden: impl Fn(&str) -> bool) -> Self {
+        Self { state: Arc::clone(&self.state), catalog: Arc::new(self.catalog.without_databases(is_hidden)) }
     }
 
     pub(crate) fn state(&self) -> &State {
@@ -41,12 +49,12 @@ impl Snapshot {
 
     /// Its names.
     pub fn catalog(&self) -> &Arc<Catalog> {
-        &self.state.catalog
+        &self.catalog
     }
 
     /// A table's rows; `None` if it does not exist.
     pub fn table(&self, id: TableId) -> Option<TableSnapshot> {
-        self.state.catalog.table_by_id(id)?;
+        self.catalog.table_by_id(id)?;
         Some(
             self.table_at(id, self.id())
                 .expect("what a state holds was written up to its snapshot: nothing is read to tell"),
@@ -67,7 +75,7 @@ impl Snapshot {
         }
         self.check_kept(at)?;
         let missing = || Error::new(ErrorKind::NotFound, format!("table does not exist: id={id}, snapshot={at}"));
-        let table = Arc::clone(self.state.catalog.table_by_id(id).ok_or_else(missing)?);
+        let table = Arc::clone(self.catalog.table_by_id(id).ok_or_else(missing)?);
         let schema = Arc::clone(table.schema_at(at).ok_or_else(missing)?);
         let units = self.units(id, &schema, at)?;
         Ok(TableSnapshot { table, schema, units })

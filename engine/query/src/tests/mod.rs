@@ -22,6 +22,7 @@ mod system_tables;
 mod time_travel;
 mod transactions;
 mod views;
+mod volatile;
 
 use std::sync::Arc;
 
@@ -39,6 +40,7 @@ use crate::{FileAccess, OutputKind, QueryEngine, QueryError, QueryOptions, Sessi
 struct Lake {
     engine: Engine,
     query: QueryEngine,
+    options: QueryOptions,
     _folder: TempDir,
 }
 
@@ -78,23 +80,25 @@ impl Lake {
             ]
         });
         engine.write(Commit::new(changes.collect())).unwrap();
-        let query = QueryEngine::new(
-            engine.clone(),
-            QueryOptions {
-                default_database: "lake".to_owned(),
-                default_schema: "main".to_owned(),
-                read_only_databases: vec!["system".to_owned()],
-                hidden_tables: Vec::new(),
-                memory_bytes,
-                query_memory_bytes: memory_bytes,
-                spill_folder: folder.path().join("spill"),
-                spill_bytes_max: 1 << 30,
-                parallelism: 2,
-                files,
-            },
-        )
-        .unwrap();
-        Self { engine, query, _folder: folder }
+        let options = QueryOptions {
+            default_database: "lake".to_owned(),
+            default_schema: "main".to_owned(),
+            read_only_databases: vec!["system".to_owned()],
+            hidden_tables: Vec::new(),
+            memory_bytes,
+            query_memory_bytes: memory_bytes,
+            spill_folder: folder.path().join("spill"),
+            spill_bytes_max: 1 << 30,
+            parallelism: 2,
+            files,
+        };
+        let query = QueryEngine::new(engine.clone(), options.clone()).unwrap();
+        Self { engine, query, options, _folder: folder }
+    }
+
+    /// SQL on the same engine as a new start would have it.
+    fn restarted(&self) -> QueryEngine {
+        QueryEngine::new(self.engine.clone(), self.options.clone()).unwrap()
     }
 
     async fn run_with(&self, sql: &str, settings: SessionSettings) -> Result<Answer, QueryError> {

@@ -56,12 +56,28 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         ],
     ),
     ("`CREATE DATABASE", &["CREATE DATABASE d", "CREATE DATABASE IF NOT EXISTS lake"]),
+    (
+        "`ATTACH",
+        &[
+            "ATTACH ':memory:' AS m; CREATE TABLE m.main.t (a INTEGER); DETACH m",
+            "ATTACH IF NOT EXISTS ':memory:' AS m; DROP DATABASE m",
+            "DETACH IF EXISTS m",
+        ],
+    ),
     ("`CREATE SCHEMA", &["CREATE SCHEMA x", "CREATE SCHEMA IF NOT EXISTS lake.s"]),
     (
         "`CREATE [OR REPLACE] TABLE [IF NOT EXISTS] t (…)`",
         &[
             "CREATE OR REPLACE TABLE t (a INTEGER NOT NULL DEFAULT 1, PRIMARY KEY (a))",
             "CREATE TABLE IF NOT EXISTS lake.n.x (a DATE)",
+        ],
+    ),
+    (
+        "`CREATE [OR REPLACE] TEMP TABLE",
+        &[
+            "CREATE TEMP TABLE x (a INTEGER); INSERT INTO x VALUES (1); DROP TABLE x",
+            "CREATE OR REPLACE TEMPORARY TABLE x AS SELECT 1 AS a; FROM temp.x",
+            "CREATE TEMP TABLE IF NOT EXISTS temp.main.x (a INTEGER)",
         ],
     ),
     ("`CREATE [OR REPLACE] TABLE [IF NOT EXISTS] t AS query`", &["CREATE OR REPLACE TABLE x AS SELECT 1 AS a"]),
@@ -205,10 +221,9 @@ async fn what_the_page_says_is_missing_is_refused() {
         "DELETE FROM t RETURNING *",
         "CREATE TABLE x (a INTEGER UNIQUE)",
         "CREATE UNIQUE INDEX x ON t (a)",
-        "CREATE TEMP TABLE x (a INTEGER)",
         "CREATE TEMP VIEW x AS SELECT 1",
         "SAVEPOINT x",
-        "ATTACH ':memory:' AS x",
+        "ATTACH 'x.db' AS x",
         "SELECT * FROM t POSITIONAL JOIN k",
     ] {
         let error = lake.error(sql).await;
