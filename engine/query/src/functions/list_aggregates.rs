@@ -9,7 +9,7 @@ use std::sync::Arc;
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, new_empty_array};
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Schema};
-use datafusion::common::{ScalarValue, plan_err};
+use datafusion::common::{ScalarValue, plan_datafusion_err, plan_err};
 use datafusion::error::Result;
 use datafusion::logical_expr::type_coercion::functions::fields_with_udf;
 use datafusion::logical_expr::{
@@ -123,7 +123,12 @@ impl ListAggregate {
         };
         let mut arguments = vec![Arc::new(item.as_ref().clone().with_data_type(ty).with_nullable(true))];
         arguments.extend(others.iter().map(|other| Arc::new(Field::new("other", other.data_type(), true))));
-        let arguments = fields_with_udf(&arguments, aggregate.as_ref())?;
+        // DataFusion takes arguments that do not fit for a fault of its own.
+        let no_match = |_| {
+            let text = "No function matches the given name and argument types";
+            plan_datafusion_err!("{text} '{}({})'", self.name, item.data_type())
+        };
+        let arguments = fields_with_udf(&arguments, aggregate.as_ref()).map_err(no_match)?;
         for (other, field) in others.iter_mut().zip(arguments.iter().skip(1)) {
             *other = other.cast_to(field.data_type())?;
         }

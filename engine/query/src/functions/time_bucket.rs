@@ -48,8 +48,9 @@ impl ScalarUDFImpl for TimeBucket {
     }
 
     fn coerce_types(&self, given: &[DataType]) -> Result<Vec<DataType>> {
-        let is_time = |ty: &DataType| matches!(ty, DataType::Date32 | DataType::Timestamp(..)) || ty.is_null();
-        match given {
+        let is_time = |ty: &DataType| matches!(ty, DataType::Date32 | DataType::Timestamp(..));
+        let given: Vec<DataType> = given.iter().map(|ty| if ty.is_null() { MICROS } else { ty.clone() }).collect();
+        match given.as_slice() {
             [DataType::Interval(_), time] if is_time(time) => Ok(vec![INTERVAL, time.clone()]),
             [DataType::Interval(_), time, DataType::Interval(_)] if is_time(time) => {
                 Ok(vec![INTERVAL, time.clone(), INTERVAL])
