@@ -37,7 +37,7 @@ async fn errors_have_duckdbs_prefix_and_wording() {
 #[tokio::test]
 async fn statements_outside_the_list_never_run() {
     // Files, other engines' statements and those of later versions are refused by name.
-    let lake = Lake::new();
+    let lake = Lake::without_files();
     lake.run("CREATE TABLE t (a INTEGER)").await;
     for sql in [
         "UPDATE t SET a = 1 RETURNING a",
@@ -46,9 +46,6 @@ async fn statements_outside_the_list_never_run() {
         "EXPLAIN DELETE FROM t",
         "SAVEPOINT s",
         "CREATE UNIQUE INDEX i ON t (a)",
-        "COPY t TO '/tmp/siltstone-never'",
-        "COPY (SELECT 1) TO '/tmp/siltstone-never'",
-        "CREATE TEMPORARY TABLE u (a INTEGER)",
         "EXPLAIN INSERT INTO t VALUES (1)",
         "SELECT 1 INTO u",
         "WITH x AS (SELECT 1) (INSERT INTO t SELECT * FROM x) LIMIT 1",
@@ -63,6 +60,9 @@ async fn statements_outside_the_list_never_run() {
         "SELECT * FROM '/etc/passwd'",
         "SELECT * FROM \"/etc/passwd\"",
         "SELECT * FROM read_csv('/etc/passwd')",
+        "COPY t TO '/tmp/siltstone-never'",
+        "COPY (SELECT 1) TO '/tmp/siltstone-never'",
+        "COPY t FROM '/etc/passwd'",
         "CREATE EXTERNAL TABLE u STORED AS CSV LOCATION '/etc/passwd'",
     ] {
         let error = lake.error(sql).await;
