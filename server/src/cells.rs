@@ -272,15 +272,15 @@ impl<'a> Column<'a> {
             return;
         }
         match &self.kind {
-            Kind::Utf8(texts) => push_csv(out, texts.value(row).as_bytes()),
-            Kind::LargeUtf8(texts) => push_csv(out, texts.value(row).as_bytes()),
-            Kind::Utf8View(texts) => push_csv(out, texts.value(row).as_bytes()),
+            Kind::Utf8(texts) => push_csv(out, texts.value(row).as_bytes(), b','),
+            Kind::LargeUtf8(texts) => push_csv(out, texts.value(row).as_bytes(), b','),
+            Kind::Utf8View(texts) => push_csv(out, texts.value(row).as_bytes(), b','),
             Kind::Dictionary(values, keys) => values.csv(keys[row], out, scratch),
-            Kind::Other(formatter) => push_csv(out, formatter.value(row).to_string().as_bytes()),
+            Kind::Other(formatter) => push_csv(out, formatter.value(row).to_string().as_bytes(), b','),
             Kind::Json(_) | Kind::List(..) | Kind::Struct(_) | Kind::Map(..) => {
                 scratch.clear();
                 self.json(row, scratch);
-                push_csv(out, scratch);
+                push_csv(out, scratch, b',');
             }
             _ => {
                 let start = out.len();

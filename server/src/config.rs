@@ -113,9 +113,9 @@ pub struct Config {
     pub stream_idempotency_keys_max: usize,
     /// Bytes of one result of `POST /v1/query`.
     pub query_response_bytes_max: usize,
-    /// Memory of all SQL together, in bytes; `None` is half of what the process may use.
-    pub query_memory_bytes: Option<usize>,
-    /// Memory of one query, in bytes; `None` is three quarters of [`Config::query_memory`].
+    /// Memory of all SQL together, in bytes.
+    pub query_memory_bytes: usize,
+    /// Memory of one query, in bytes; `None` is three quarters of [`Config::query_memory_bytes`].
     pub query_memory_bytes_per_query: Option<usize>,
     /// Queries that run at once; 0 is four per core, eight at least.
     pub query_concurrency: usize,
@@ -139,6 +139,7 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
+        let machine_memory = machine::memory_bytes().and_then(|bytes| usize::try_from(bytes).ok());
         Self {
             data: PathBuf::from("./siltstone-data"),
             listen: "127.0.0.1:7878".to_owned(),
@@ -169,7 +170,7 @@ impl Default for Config {
             stream_rows_per_second: 0,
             stream_idempotency_keys_max: 1_000_000,
             query_response_bytes_max: 256 * MIB,
-            query_memory_bytes: None,
+            query_memory_bytes: machine_memory.map_or(QUERY_MEMORY_BYTES, |bytes| bytes / 2),
             query_memory_bytes_per_query: None,
             query_concurrency: 0,
             query_queue_max: 100,
@@ -180,7 +181,7 @@ impl Default for Config {
             query_spill_folder: None,
             query_files_folder: None,
             storage: siltstone_storage::Options {
-                chunk_cache_bytes: machine::memory_bytes().unwrap_or_default() / 8,
+                chunk_cache_bytes: machine_memory.unwrap_or_default() as u64 / 8,
                 ..siltstone_storage::Options::default()
             },
         }
@@ -204,15 +205,9 @@ impl Config {
         }
     }
 
-    /// Memory of all queries together, in bytes.
-    pub fn query_memory(&self) -> usize {
-        let half = || machine::memory_bytes().and_then(|bytes| usize::try_from(bytes / 2).ok());
-        self.query_memory_bytes.or_else(half).unwrap_or(QUERY_MEMORY_BYTES)
-    }
-
     /// Memory of one query, in bytes.
     pub fn bytes_per_query(&self) -> usize {
-        let all = self.query_memory();
+        let all = self.query_memory_bytes;
         self.query_memory_bytes_per_query.unwrap_or(all / 4 * 3).min(all)
     }
 

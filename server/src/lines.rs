@@ -24,6 +24,8 @@ pub enum LineForm {
     Array,
     /// A JSON object.
     Object,
+    /// A JSON object after a comma: an element of an array, whose first comma is the caller's to leave out.
+    Element,
     /// CSV, below a header line.
     Csv,
 }
@@ -64,7 +66,7 @@ impl LineWriter {
             if i > 0 {
                 line.push(b',');
             }
-            cells::push_csv(&mut line, field.name().as_bytes());
+            cells::push_csv(&mut line, field.name().as_bytes(), b',');
         }
         line.push(b'\n');
         Some(Bytes::from(line))
@@ -87,6 +89,10 @@ impl LineWriter {
             match self.form {
                 LineForm::Array => write_array(&columns, row, piece),
                 LineForm::Object => write_object(&self.keys, &columns, row, piece),
+                LineForm::Element => {
+                    piece.push(b',');
+                    write_object(&self.keys, &columns, row, piece);
+                }
                 LineForm::Csv => write_csv(&columns, row, piece, &mut scratch),
             }
         }

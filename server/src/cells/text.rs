@@ -254,10 +254,10 @@ fn push_compact(out: &mut Vec<u8>, text: &str) {
     }
 }
 
-/// A CSV field: quoted when empty or when it holds a comma, a quote or a line break.
-pub fn push_csv(out: &mut Vec<u8>, field: &[u8]) {
-    let needs_quotes = field.is_empty() || field.iter().any(|byte| matches!(byte, b',' | b'"' | b'\n' | b'\r'));
-    if !needs_quotes {
+/// A CSV field: quoted when empty or when it holds the delimiter, a quote or a line break.
+pub fn push_csv(out: &mut Vec<u8>, field: &[u8], delimiter: u8) {
+    let is_special = |byte: &u8| *byte == delimiter || matches!(byte, b'"' | b'\n' | b'\r');
+    if !field.is_empty() && !field.iter().any(is_special) {
         out.extend_from_slice(field);
         return;
     }

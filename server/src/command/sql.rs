@@ -40,7 +40,7 @@ pub fn run(flags: &ArgMatches) -> Result<(), Failed> {
         default_schema: config.default_schema.clone(),
         read_only_databases: vec![system::DATABASE.to_owned()],
         hidden_tables: system::hidden_tables(),
-        memory_bytes: config.query_memory(),
+        memory_bytes: config.query_memory_bytes,
         query_memory_bytes: config.bytes_per_query(),
         spill_folder: config.spill_folder(),
         spill_bytes_max: config.query_spill_bytes_max,

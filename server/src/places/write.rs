@@ -15,7 +15,7 @@ use siltstone_storage::io::{Disk, OsDisk};
 use tempfile::NamedTempFile;
 
 use super::{FilesFolder, error, forbidden, unreadable};
-use crate::cells::{Column, JsonColumns};
+use crate::cells::{self, Column, JsonColumns};
 use crate::lines::{LineForm, LineWriter, PIECE_BYTES};
 use crate::parquet_file::ParquetFile;
 use crate::pieces::unwritable;
@@ -36,8 +36,8 @@ pub(super) struct NewFile {
 }
 
 enum Form {
-    Csv { schema: SchemaRef, zone: Tz, delimiter: u8 },
-    Json { lines: LineWriter, array: bool, any: bool },
+    Csv(CsvRows),
+    Json(JsonRows),
     Parquet { file: Box<ParquetFile>, schema: SchemaRef },
 }
 
@@ -53,10 +53,13 @@ impl NewFile {
     ) -> Result<Self, QueryError> {
         let target = target(folder, path)?;
         let rows = match writing.format {
-            FileFormat::Csv => Form::Csv { schema: schema.clone(), zone, delimiter: writing.delimiter },
+            FileFormat::Csv => {
+                Form::Csv(CsvRows { schema: schema.clone(), zone, delimiter: writing.delimiter })
+            }
             FileFormat::Json => {
-                let lines = LineWriter::new(schema.clone(), Some(zone), LineForm::Object, JsonColumns::Embedded);
-                Form::Json { lines, array: writing.array, any: false }
+                let form = if writing.array { LineForm::Element } else { LineForm::Object };
+                let lines = LineWriter::new(schema.clone(), Some(zone), form, JsonColumns::Embedded);
+                Form::Json(JsonRows { lines, array: writing.array, any: false })
             }
             FileFormat::Parquet => {
                 let file = Box::new(ParquetFile::new(schema, Some(zone)).map_err(unwritable)?);
@@ -67,27 +70,30 @@ impl NewFile {
         let mut file = Self { name: path.to_owned(), path: target, sink, rows };
         let mut start = Vec::new();
         match &file.rows {
-            Form::Csv { schema, delimiter, .. } if writing.header => {
+            Form::Csv(rows) if writing.header => {
                 let names = schema.fields().iter().map(|field| Some(field.name().as_bytes()));
-                push_line(&mut start, names, *delimiter);
+                push_line(&mut start, names, rows.delimiter);
             }
-            Form::Json { array: true, .. } => start.extend_from_slice(b"[\n"),
+            Form::Json(rows) if rows.array => start.extend_from_slice(b"[\n"),
             _ => {}
         }
-        file.put(&start)?;
+        file.sink.put(&start).map_err(|cause| unwritten(path, &cause))?;
         Ok(file)
     }
+}
 
-    fn put(&mut self, bytes: &[u8]) -> Result<(), QueryError> {
-        self.sink.put(bytes).map_err(|cause| unwritten(&self.name, &cause))
-    }
+/// The rows of a batch, a piece at a time.
+struct CsvRows {
+    schema: SchemaRef,
+    zone: Tz,
+    delimiter: u8,
+}
 
-    fn write_csv(&mut self, batch: &RecordBatch) -> Result<(), QueryError> {
-        let Form::Csv { schema, zone, delimiter } = &self.rows else { return Ok(()) };
-        let (schema, zone, delimiter) = (schema.clone(), *zone, *delimiter);
-        let columns = schema.fields().iter().zip(batch.columns());
+impl CsvRows {
+    fn write(&self, batch: &RecordBatch, sink: &mut Sink) -> io::Result<()> {
+        let columns = self.schema.fields().iter().zip(batch.columns());
         let columns: Vec<Column<'_>> =
-            columns.map(|(field, array)| Column::new(field, array, Some(zone), JsonColumns::Embedded)).collect();
+            columns.map(|(field, array)| Column::new(field, array, Some(self.zone), JsonColumns::Embedded)).collect();
         let mut cells = vec![Vec::new(); columns.len()];
         let mut piece = Vec::with_capacity(PIECE_BYTES);
         for row in 0..batch.num_rows() {
@@ -95,28 +101,33 @@ impl NewFile {
                 cell.clear();
                 column.text(row, cell).then_some(cell.as_slice())
             });
-            push_line(&mut piece, line, delimiter);
+            push_line(&mut piece, line, self.delimiter);
             if piece.len() >= PIECE_BYTES {
-                self.put(&piece)?;
+                sink.put(&piece)?;
                 piece.clear();
             }
         }
-        self.put(&piece)
+        sink.put(&piece)
     }
+}
 
-    fn write_json(&mut self, batch: &RecordBatch) -> Result<(), QueryError> {
+/// Objects as lines, or as the elements of one array.
+struct JsonRows {
+    lines: LineWriter,
+    array: bool,
+    /// Whether there is an element yet, which the next one needs a comma after.
+    any: bool,
+}
+
+impl JsonRows {
+    fn write(&mut self, batch: &RecordBatch, sink: &mut Sink) -> io::Result<()> {
+        let mut piece = Vec::with_capacity(PIECE_BYTES);
         let mut at = 0;
         while at < batch.num_rows() {
-            let Form::Json { lines, array, any } = &mut self.rows else { return Ok(()) };
-            let mut piece = Vec::with_capacity(PIECE_BYTES);
-            let array = *array;
-            // Between two objects of an array stands a comma: one is written at a time.
-            let end = if array { at + 1 } else { batch.num_rows() };
-            if array && std::mem::replace(any, true) {
-                piece.extend_from_slice(b",");
-            }
-            at = lines.write(batch, at, end, &mut piece);
-            self.put(&piece)?;
+            piece.clear();
+            at = self.lines.write(batch, at, batch.num_rows(), &mut piece);
+            let is_first = self.array && !std::mem::replace(&mut self.any, true);
+            sink.put(&piece[usize::from(is_first)..])?;
         }
         Ok(())
     }
@@ -124,21 +135,23 @@ impl NewFile {
 
 impl FileWriter for NewFile {
     fn write(&mut self, batch: &RecordBatch) -> Result<(), QueryError> {
-        match &mut self.rows {
-            Form::Csv { .. } => self.write_csv(batch),
-            Form::Json { .. } => self.write_json(batch),
+        let Self { name, sink, rows, .. } = self;
+        let written = match rows {
+            Form::Csv(rows) => rows.write(batch, sink),
+            Form::Json(rows) => rows.write(batch, sink),
             Form::Parquet { file, schema } => match file.write(schema, batch).map_err(unwritable)? {
-                Some(bytes) => self.put(&bytes),
+                Some(bytes) => sink.put(&bytes),
                 None => Ok(()),
             },
-        }
+        };
+        written.map_err(|cause| unwritten(name, &cause))
     }
 
     fn finish(self: Box<Self>) -> Result<(), QueryError> {
         let Self { name, path, mut sink, rows } = *self;
         let end = match rows {
-            Form::Csv { .. } | Form::Json { array: false, .. } => Vec::new(),
-            Form::Json { array: true, .. } => b"]\n".to_vec(),
+            Form::Json(rows) if rows.array => b"]\n".to_vec(),
+            Form::Csv(_) | Form::Json(_) => Vec::new(),
             Form::Parquet { file, .. } => file.finish().map_err(unwritable)?.to_vec(),
         };
         sink.put(&end).and_then(|()| sink.finish(&path)).map_err(|cause| unwritten(&name, &cause))
@@ -155,7 +168,7 @@ fn push_line<'a>(out: &mut Vec<u8>, fields: impl Iterator<Item = Option<&'a [u8]
         }
         count += 1;
         if let Some(field) = field {
-            push_field(out, field, delimiter);
+            cells::push_csv(out, field, delimiter);
         }
     }
     // A line of one NULL would be blank, and so none.
@@ -163,22 +176,6 @@ fn push_line<'a>(out: &mut Vec<u8>, fields: impl Iterator<Item = Option<&'a [u8]
         out.extend_from_slice(b"\"\"");
     }
     out.push(b'\n');
-}
-
-fn push_field(out: &mut Vec<u8>, field: &[u8], delimiter: u8) {
-    let is_special = |byte: &u8| *byte == delimiter || matches!(byte, b'"' | b'\n' | b'\r');
-    if !field.is_empty() && !field.iter().any(is_special) {
-        out.extend_from_slice(field);
-        return;
-    }
-    out.push(b'"');
-    for byte in field {
-        if *byte == b'"' {
-            out.push(b'"');
-        }
-        out.push(*byte);
-    }
-    out.push(b'"');
 }
 
 /// Where a file of this path is to be.

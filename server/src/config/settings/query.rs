@@ -24,7 +24,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         "BYTES",
         "Memory of all queries together; past it they spill (default: half of the memory the process may use)",
         |config, values| {
-            config.query_memory_bytes = Some(bytes(values)?);
+            config.query_memory_bytes = bytes(values)?;
             Ok(())
         },
     ),
