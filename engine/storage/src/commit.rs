@@ -126,7 +126,7 @@ pub enum Change {
     Merge(Merge),
     /// Deletes rows; a `Conflict` if one of them is not there any more.
     Delete(RowSet),
-    /// Rows that are in segments already; only [`crate::Load`] makes it.
+    /// Rows that are in segments already, as [`crate::Load::finish`] gives them; goes through [`crate::Engine::write`] or a transaction.
     Load(Loaded),
 }
 
@@ -240,5 +240,13 @@ impl Commit {
     /// A commit of these changes, of which nothing is said.
     pub fn new(changes: Vec<Change>) -> Self {
         Self { changes, ..Self::default() }
+    }
+
+    /// The loads among its changes.
+    pub fn loads(&self) -> impl Iterator<Item = &Loaded> {
+        self.changes.iter().filter_map(|change| match change {
+            Change::Load(loaded) => Some(loaded),
+            _ => None,
+        })
     }
 }

@@ -26,6 +26,7 @@ use crate::io::{Disk, DiskLock};
 use crate::jobs;
 use crate::key_index::duplicates;
 use crate::key_tables::Key;
+use crate::load;
 use crate::log::{Body, Spares};
 use crate::manifest::SEGMENT_FOLDER;
 use crate::metrics::{Counters, Metrics};
@@ -229,17 +230,28 @@ impl Engine {
     /// `Unavailable` once closed. Nothing is written then. `Latched` after a failed write: whether this commit survives a
     /// restart is not known.
     pub fn write(&self, commit: Commit) -> Result<Committed> {
+        let loads = load::hand_over(self.shared(), &commit)?;
         let (sender, receiver) = mpsc::sync_channel(1);
-        self.submit(commit, move |outcome| {
+        self.enqueue(commit, move |outcome| {
             // The receiver waits below for as long as the sender lives.
             drop(sender.send(outcome));
         });
-        receiver.recv().unwrap_or_else(|_| Err(Error::new(ErrorKind::Latched, "the committer stopped")))
+        let outcome = receiver.recv().unwrap_or_else(|_| Err(Error::new(ErrorKind::Latched, "the committer stopped")));
+        load::settle(self.shared(), &loads, &outcome);
+        outcome
     }
 
     /// Queues a commit; `done` runs once, on the committer's thread (or on this one), when the commit is durable and visible
-    /// or has failed as for [`Engine::write`]. If the committer dies, `done` is dropped.
+    /// or has failed as for [`Engine::write`]. If the committer dies, `done` is dropped. A commit with loads is `Invalid` here: whose files
+    /// they are is decided while the caller of [`Engine::write`] waits.
     pub fn submit(&self, commit: Commit, done: impl FnOnce(Result<Committed>) + Send + 'static) {
+        if commit.loads().next().is_some() {
+            return done(Err(Error::new(ErrorKind::Invalid, "loads are not submitted but written")));
+        }
+        self.enqueue(commit, done);
+    }
+
+    fn enqueue(&self, commit: Commit, done: impl FnOnce(Result<Committed>) + Send + 'static) {
         let shared = self.shared();
         let body = match shared.check_writable().and_then(|()| encoded(&commit)) {
             Ok(body) => body,
@@ -482,6 +494,8 @@ impl Drop for Running {
 mod golden_tests;
 #[cfg(test)]
 mod merge_tests;
+#[cfg(test)]
+mod spill_tests;
 #[cfg(any(test, feature = "sim"))]
 mod steps;
 #[cfg(test)]

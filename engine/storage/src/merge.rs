@@ -185,7 +185,23 @@ fn stale_matches(merge: &Merge, schema: &TableSchema, rows: &TableRows, matches:
     let stored =
         merge.newer_by.iter().map(|id| read_places(rows, &places, column(schema, *id)?)).collect::<Result<Vec<_>>>()?;
     let order = Order::new(&columns_of(&merge.batch, &merge.newer_by)?, &stored)?;
-    Ok(matches.iter().enumerate().map(|(i, found)| order.compare(found.row as usize, i).is_le()).collect())
+    let stale = matches.iter().enumerate().map(|(i, found)| match order.compare(found.row as usize, i) {
+        Ordering::Less => true,
+        Ordering::Equal => !yields_to_equals(rows, found.place),
+        Ordering::Greater => false,
+    });
+    Ok(stale.collect())
+}
+
+/// Whether a stored row came with an earlier piece of the same rows.
+fn yields_to_equals(rows: &TableRows, place: Place) -> bool {
+    rows.overlay.as_ref().is_some_and(|overlay| {
+        overlay.own_yield
+            && match place {
+                Place::Segment(at, _) => overlay.own_segments.contains(&rows.segments[at as usize].entry.id),
+                Place::Memory(row) => row >= overlay.first_own_row,
+            }
+    })
 }
 
 /// Every match that is not stale gets the batch's columns and keeps its other ones; rows without a match are inserted.

@@ -1,6 +1,6 @@
 //! Deletions that only one transaction sees.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use roaring::RoaringBitmap;
 
@@ -13,6 +13,10 @@ pub(crate) struct Overlay {
     pub(crate) base: SnapshotId,
     /// Rows in memory from this number on are the transaction's own.
     pub(crate) first_own_row: u64,
+    /// Segments that are the transaction's own.
+    pub(crate) own_segments: BTreeSet<SegmentId>,
+    /// Whether its own rows give way to rows that are as new as they are.
+    pub(crate) own_yield: bool,
     /// Positions, by segment.
     pub(crate) segments: BTreeMap<SegmentId, RoaringBitmap>,
     /// Rows in memory, as they stand in the table's delete vector.

@@ -296,10 +296,7 @@ impl LoggedCommit {
 
     /// The loads in it.
     pub(crate) fn loaded(&self) -> impl Iterator<Item = &Loaded> {
-        self.commit.changes.iter().filter_map(|change| match change {
-            Change::Load(loaded) => Some(loaded),
-            _ => None,
-        })
+        self.commit.loads()
     }
 
     /// What it deleted, by table.

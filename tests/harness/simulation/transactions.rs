@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use siltstone_storage::{Error, ErrorKind, RowCounts, TableId, Transaction};
+use siltstone_storage::{Batch, Change, Error, ErrorKind, RowCounts, TableId, Transaction};
 
 use super::commits::add_counts;
 use super::driver::Simulation;
@@ -26,6 +26,8 @@ pub(super) struct Open {
     /// Tables merged by other columns than the primary key, and those merged by its columns in another order.
     merged: BTreeSet<u64>,
     merged_in_disorder: BTreeSet<u64>,
+    /// Tables whose rows it wrote to segments.
+    spilled: BTreeSet<u64>,
     counts: Counts,
 }
 
@@ -46,6 +48,7 @@ impl Simulation {
                 names: Vec::new(),
                 merged: BTreeSet::new(),
                 merged_in_disorder: BTreeSet::new(),
+                spilled: BTreeSet::new(),
                 counts: Counts::default(),
             });
         }
@@ -56,6 +59,9 @@ impl Simulation {
             1..4 => self.commit_transaction(open)?,
             choice => {
                 self.change_within(&mut open)?;
+                if self.random.u8(..4) == 0 {
+                    self.spill(&mut open)?;
+                }
                 if choice < 7 {
                     look(&open).map_err(|fault| format!("in a transaction: {fault}"))?;
                 }
@@ -65,11 +71,39 @@ impl Simulation {
         Ok(())
     }
 
+    /// Writes what it has in memory to segments: nothing changes.
+    fn spill(&mut self, open: &mut Open) -> Result<(), Fault> {
+        open.spilled.extend(open.world.tables().map(|table| table.id));
+        let bytes = if self.random.bool() { 0 } else { self.random.usize(..2_000) };
+        let outcome = open.transaction.spill(bytes);
+        self.trace.say(|| format!("the transaction on {} spills: {outcome:?}", open.base.id));
+        self.trace.count(if outcome.is_ok() { "spill" } else { "spill failed" });
+        outcome.or_else(|error| self.excuse(&error).map_err(|fault| format!("spill: {fault}")))
+    }
+
+    /// Rows for a table without a key, by way of segments.
+    fn loaded(&mut self, open: &Open, batch: &Batch) -> Result<Option<Change>, Error> {
+        let seen = open.transaction.snapshot();
+        let keyless = seen.catalog().table_by_id(batch.table()).filter(|table| table.schema().primary_key().is_empty());
+        let Some(table) = keyless else { return Ok(None) };
+        let mut load = self.engine().load(table.id, table.schema())?;
+        load.append(batch)?;
+        Ok(load.finish()?.map(Change::Load))
+    }
+
     fn change_within(&mut self, open: &mut Open) -> Result<(), Fault> {
         let engine = self.engine().clone();
         let op = self.generator().change(&open.world, &mut || engine.new_table_id().0);
         let seen = open.transaction.snapshot();
-        let change = Lowering::within(&seen, &self.model, &open.world).change(&op)?;
+        let mut change = Lowering::within(&seen, &self.model, &open.world).change(&op)?;
+        if let Change::Append(batch) = &change
+            && self.random.u8(..3) == 0
+            // One that fails is tried the other way.
+            && let Ok(Some(load)) = self.loaded(open, batch)
+        {
+            open.spilled.insert(batch.table().0);
+            change = load;
+        }
         let expected = open.world.commit(std::slice::from_ref(&op), Info::default(), open.base.time_us);
         let found = open.transaction.apply(change);
         self.trace.say(|| format!("in the transaction on {}: {op} -> {}", open.base.id, told(&found)));
@@ -150,7 +184,13 @@ impl Simulation {
         let changed = |table: &u64| (open.base.id..newest.id).any(|id| rows(id, table) != rows(id + 1, table));
         let touched = |table: &u64| newest.touched.get(table).is_some_and(|commit| *commit > open.base.id);
         let must = open.merged.iter().filter(there).any(changed);
-        (must, open.merged.iter().chain(&open.merged_in_disorder).any(touched))
+        // Rows in segments have every column that the table had: one that is dropped meanwhile is a conflict.
+        let altered = |table: &u64| {
+            let columns = |world: &World| world.tables.get(table).map(|table| table.columns.clone());
+            columns(&open.base) != columns(newest)
+        };
+        let may = open.merged.iter().chain(&open.merged_in_disorder).chain(&open.spilled).any(touched);
+        (must, may || open.spilled.iter().any(altered))
     }
 }
 

@@ -16,14 +16,14 @@ use crate::row_set::RowSet;
 use crate::schema::{NewColumn, TableSchema};
 use crate::transaction::Transaction;
 
-const ID: ColumnId = ColumnId(1);
-const SUM: ColumnId = ColumnId(2);
+pub(super) const ID: ColumnId = ColumnId(1);
+pub(super) const SUM: ColumnId = ColumnId(2);
 
 fn options() -> Options {
     Options { background: false, row_group_rows: 3, disk_reserve_bytes: 0, ..Options::default() }
 }
 
-fn engine(disk: &SimDisk) -> Engine {
+pub(super) fn engine(disk: &SimDisk) -> Engine {
     Engine::open(Arc::new(disk.clone()), options()).unwrap()
 }
 
@@ -33,7 +33,7 @@ fn accounts(name: &str, id: TableId, primary_key: &[String]) -> Change {
     Change::CreateTable { id, name: TableName::new("LAKE", "main", name), schema }
 }
 
-fn create(engine: &Engine, primary_key: &[String]) -> TableId {
+pub(super) fn create(engine: &Engine, primary_key: &[String]) -> TableId {
     let id = engine.new_table_id();
     let changes = vec![
         Change::CreateDatabase { name: "LAKE".into() },
@@ -44,22 +44,22 @@ fn create(engine: &Engine, primary_key: &[String]) -> TableId {
     id
 }
 
-fn batch(table: TableId, rows: &[(i64, i64)]) -> Batch {
+pub(super) fn batch(table: TableId, rows: &[(i64, i64)]) -> Batch {
     let ids: ArrayRef = Arc::new(Int64Array::from_iter_values(rows.iter().map(|row| row.0)));
     let sums: ArrayRef = Arc::new(Int64Array::from_iter_values(rows.iter().map(|row| row.1)));
     Batch::new(table, rows.len(), vec![(ID, ids), (SUM, sums)]).unwrap()
 }
 
-fn append(table: TableId, rows: &[(i64, i64)]) -> Change {
+pub(super) fn append(table: TableId, rows: &[(i64, i64)]) -> Change {
     Change::Append(batch(table, rows))
 }
 
-fn merge(table: TableId, rows: &[(i64, i64)]) -> Change {
+pub(super) fn merge(table: TableId, rows: &[(i64, i64)]) -> Change {
     let batch = batch(table, rows);
     Change::Merge(Merge { batch, key: vec![ID], on_match: OnMatch::Replace, newer_by: Vec::new() })
 }
 
-fn read(snapshot: &Snapshot, table: TableId) -> Vec<(i64, i64)> {
+pub(super) fn read(snapshot: &Snapshot, table: TableId) -> Vec<(i64, i64)> {
     let mut rows = Vec::new();
     for unit in snapshot.table(table).unwrap().units() {
         let columns = unit.read(&[ID, SUM]).unwrap();
@@ -70,7 +70,7 @@ fn read(snapshot: &Snapshot, table: TableId) -> Vec<(i64, i64)> {
     rows
 }
 
-fn rows_with(snapshot: &Snapshot, table: TableId, id: i64) -> RowSet {
+pub(super) fn rows_with(snapshot: &Snapshot, table: TableId, id: i64) -> RowSet {
     let mut picked = RowSet::empty(table);
     for unit in snapshot.table(table).unwrap().units() {
         let ids = unit.read(&[ID]).unwrap();
@@ -82,7 +82,7 @@ fn rows_with(snapshot: &Snapshot, table: TableId, id: i64) -> RowSet {
 }
 
 /// UPDATE, as SQL does it.
-fn set(transaction: &mut Transaction, table: TableId, id: i64, sum: i64) {
+pub(super) fn set(transaction: &mut Transaction, table: TableId, id: i64, sum: i64) {
     let rows = rows_with(&transaction.snapshot(), table, id);
     transaction.apply(Change::Delete(rows)).unwrap();
     transaction.apply(append(table, &[(id, sum)])).unwrap();
