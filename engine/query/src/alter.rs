@@ -294,7 +294,7 @@ async fn replace(
     let planned = session.plan(snapshot.clone(), Statement::Query(Box::new(query))).await?;
     let mut target = RowTarget::new(table.id, &next, next.columns().to_vec());
     target.unchanged = schema.columns().iter().map(|column| column.id).filter(|id| *id != old.id).collect();
-    let batches = target.collect(planned).await?;
+    let values = target.collect(&session.core.engine, planned).await?;
     let mut changes = vec![Change::SetSchema { id: table.id, schema: next.clone() }];
     if let Some(text) = table.column_comment(old.id)
         && let Some(column) = next.column(&by.name)
@@ -302,9 +302,9 @@ async fn replace(
         let on = siltstone_storage::Commented::Column(table.id, column.id);
         changes.push(Change::Comment { on, text: Some(text.to_owned()) });
     }
-    if !batches.is_empty() {
+    if values.len() > 0 {
         changes.push(Change::Delete(all_rows(&rows)));
-        changes.extend(batches.into_iter().map(Change::Append));
+        changes.extend(values.into_changes().await?);
     }
     Ok(Decided { changes, read: Some((table.id, snapshot.id())) })
 }

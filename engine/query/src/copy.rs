@@ -14,10 +14,11 @@ use datafusion::sql::sqlparser::ast::{
 use futures::StreamExt;
 use siltstone_storage::{Column, folded_name};
 
+use crate::blocking::off_thread;
 use crate::copy_syntax::{Copy, Direction};
 use crate::dml::Dml;
 use crate::error::Result;
-use crate::files::{FileFormat, FileWriting, access, format_of_path, off_thread};
+use crate::files::{FileFormat, FileWriting, access, format_of_path};
 use crate::names::stored_table;
 use crate::session::Session;
 use crate::statement::{changed, check_is_query};

@@ -14,7 +14,7 @@ use datafusion::sql::sqlparser::ast::{
     ObjectType, SchemaName, Statement, TableConstraint,
 };
 use siltstone_storage::{
-    Batch, Catalog, Change, ErrorKind, LogicalType, NewColumn, Snapshot, TableName, TableSchema, folded_name, same_name,
+    Catalog, Change, ErrorKind, LogicalType, NewColumn, Snapshot, TableName, TableSchema, folded_name, same_name,
 };
 
 use crate::constant::constant;
@@ -304,10 +304,10 @@ async fn create_changes(
     let schema = Arc::new(TableSchema::new(result_columns(&planned.schema)?, &[])?);
     changes.push(Change::CreateTable { id, name, schema: Arc::clone(&schema) });
     let target = RowTarget::new(id, &schema, schema.columns().to_vec());
-    let batches = target.collect(planned).await?;
-    let rows = batches.iter().map(Batch::rows).sum();
-    changes.extend(batches.into_iter().map(Change::Append));
-    Ok(Some((changes, Some(rows))))
+    let rows = target.collect(&session.core.engine, planned).await?;
+    let count = rows.len();
+    changes.extend(rows.into_changes().await?);
+    Ok(Some((changes, Some(count))))
 }
 
 /// The full name of a table to be made, and the changes that make room for it.

@@ -24,6 +24,7 @@ use siltstone_storage::{Engine, TableName};
 mod access_plan;
 mod alter;
 mod arrows;
+mod blocking;
 mod by_name;
 mod cast;
 mod catalog;

@@ -153,7 +153,6 @@ impl Core {
             function.inner().with_updated_config(config.options()).map_or(function, Arc::new)
         };
         let scalar_functions: Vec<Arc<ScalarUDF>> = scalar().into_iter().map(zoned).collect();
-        let table_functions = SessionStateDefaults::default_table_functions();
         let mut template = SessionStateBuilder::new()
             .with_config(config)
             .with_runtime_env(Arc::clone(&runtime))
@@ -166,7 +165,7 @@ impl Core {
             .with_higher_order_functions(higher_order())
             .with_aggregate_functions(aggregate())
             .with_window_functions(SessionStateDefaults::default_window_functions())
-            .with_table_function_list(table_functions)
+            .with_table_function_list(crate::functions::series::table_functions())
             .build();
         template.register_function_rewrite(Arc::new(Measured))?;
         Ok(Self {
@@ -516,6 +515,10 @@ impl Session {
 
     /// Commits, without blocking the async threads.
     async fn commit(&self, commit: Commit) -> siltstone_storage::Result<Committed> {
+        if commit.loads().next().is_some() {
+            let engine = self.core.engine.clone();
+            return crate::transaction::off_thread(move || engine.write(commit)).await;
+        }
         let (sender, receiver) = tokio::sync::oneshot::channel();
         self.core.engine.submit(commit, move |outcome| {
             // The statement may have been cancelled; the commit stands all the same.

@@ -14,6 +14,9 @@ use crate::session::Session;
 use crate::statement::success;
 use crate::{Output, QueryError};
 
+/// Bytes of rows of one table that a transaction holds in memory between its statements.
+const SPILL_BYTES: usize = 64 << 20;
+
 /// A transaction under way.
 #[derive(Debug)]
 pub(crate) struct OpenTransaction {
@@ -43,15 +46,18 @@ impl OpenTransaction {
                 rows.deleted += counts.deleted;
                 rows.unchanged += counts.unchanged;
             }
+            self.transaction.spill(SPILL_BYTES)?;
             Ok((self, rows))
         })
         .await
     }
 }
 
-async fn off_thread<T: Send + 'static>(job: impl FnOnce() -> Result<T, Error> + Send + 'static) -> Result<T, Error> {
+pub(crate) async fn off_thread<T: Send + 'static>(
+    job: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
     let joined = tokio::task::spawn_blocking(job).await;
-    joined.unwrap_or_else(|error| Err(Error::with_source(ErrorKind::Internal, "a transaction failed", error)))
+    joined.unwrap_or_else(|error| Err(Error::with_source(ErrorKind::Internal, "a commit failed", error)))
 }
 
 /// `BEGIN`.

@@ -7,7 +7,7 @@ use siltstone_storage::{Batch, Column, Snapshot, Table};
 
 use super::on_conflict::OnConflict;
 use super::rows::RowTarget;
-use super::{RowChanges, assignments, merge};
+use super::{Count, RowChanges, assignments, merge};
 use crate::QueryError;
 use crate::error::Result;
 use crate::names::{parts, stored_table};
@@ -31,18 +31,21 @@ pub(super) async fn plan(session: &Session, snapshot: Snapshot, insert: &Insert,
     }
     let together = !matches!(on_conflict, OnConflict::Refuse);
     let target = RowTarget { together, ..RowTarget::new(table.id, table.schema(), columns) };
-    let batches = match &insert.source {
-        Some(source) => {
-            let planned = plan_source(session, snapshot, source).await?;
-            assignments::check_width(&table, target.columns.len(), planned.schema.fields().len())?;
-            target.collect(planned).await?
-        }
-        None => {
-            target.check_absent_columns()?;
-            vec![Batch::new(table.id, 1, Vec::new())?]
-        }
+    let Some(source) = &insert.source else {
+        target.check_absent_columns()?;
+        let row = Batch::new(table.id, 1, Vec::new())?;
+        return on_conflict.changes(table, vec![row]);
     };
-    on_conflict.changes(table, batches)
+    let planned = plan_source(session, snapshot, source).await?;
+    assignments::check_width(&table, target.columns.len(), planned.schema.fields().len())?;
+    let rows = target.collect(&session.core.engine, planned).await?;
+    match on_conflict {
+        OnConflict::Refuse => {
+            let count = Count::Known(rows.len());
+            Ok(RowChanges { table, changes: rows.into_changes().await?, count })
+        }
+        on_conflict => on_conflict.changes(table, rows.into_batches()?),
+    }
 }
 
 fn check_supported(insert: &Insert) -> Result<()> {

@@ -13,7 +13,7 @@ use datafusion::sql::sqlparser::ast::{
     Expr, Ident, Join, JoinConstraint, JoinOperator, Select, Statement, TableFactor, TableWithJoins, Value,
 };
 use futures::StreamExt;
-use siltstone_storage::{Change, Snapshot, Table};
+use siltstone_storage::{Change, Engine, Snapshot, Table};
 
 use super::assignments::{self, NewRow};
 use super::rows::Rows;
@@ -53,7 +53,7 @@ pub(super) async fn plan(session: &Session, snapshot: Snapshot, merge: &Merge) -
     }
     let select = join(&target, &source, merge, &deeds);
     let planned = session.plan(snapshot, Statement::Query(Box::new(syntax::query(select)))).await?;
-    run(&target, deeds, planned).await
+    run(&session.core.engine, &target, deeds, planned).await
 }
 
 /// The source of a merge.
@@ -214,14 +214,14 @@ enum Fills {
 }
 
 impl Sink {
-    fn all(deeds: Vec<Deed>, planned: &PlannedQuery) -> Result<Vec<Self>> {
+    fn all(engine: &Engine, deeds: Vec<Deed>, planned: &PlannedQuery) -> Result<Vec<Self>> {
         let mut sinks = Vec::with_capacity(deeds.len());
         let mut first = LEADING;
         for deed in deeds {
             let width = deed.values().len();
             let fills = match deed {
-                Deed::Update(row) => Fills::Updated(Rows::new(row.target, planned)?),
-                Deed::Insert(row) => Fills::Inserted(Rows::new(row.target, planned)?),
+                Deed::Update(row) => Fills::Updated(Rows::new(engine, row.target, planned)?),
+                Deed::Insert(row) => Fills::Inserted(Rows::new(engine, row.target, planned)?),
                 // Rows with nothing to do do not come.
                 Deed::Delete | Deed::Nothing => Fills::Deleted,
                 Deed::Fail(_) => Fills::Failed,
@@ -236,7 +236,7 @@ impl Sink {
         &batch.columns()[self.first..self.first + self.width]
     }
 
-    fn take(&mut self, batch: RecordBatch, picked: &mut Picked<'_>) -> Result<()> {
+    async fn take(&mut self, batch: RecordBatch, picked: &mut Picked<'_>) -> Result<()> {
         let fresh = match self.fills {
             Fills::Updated(_) | Fills::Deleted => pick_fresh(picked, batch)?,
             Fills::Inserted(_) => batch,
@@ -244,7 +244,7 @@ impl Sink {
         };
         let values = self.values(&fresh);
         match &mut self.fills {
-            Fills::Updated(rows) | Fills::Inserted(rows) => rows.push(values, fresh.num_rows()),
+            Fills::Updated(rows) | Fills::Inserted(rows) => rows.push(values, fresh.num_rows()).await,
             Fills::Deleted | Fills::Failed => Ok(()),
         }
     }
@@ -256,8 +256,8 @@ fn failed(values: &[ArrayRef]) -> QueryError {
     QueryError::constraint(format_args!("Merge error condition{text}"))
 }
 
-async fn run(target: &Target, deeds: Vec<Deed>, planned: PlannedQuery) -> Result<RowChanges> {
-    let mut sinks = Sink::all(deeds, &planned)?;
+async fn run(engine: &Engine, target: &Target, deeds: Vec<Deed>, planned: PlannedQuery) -> Result<RowChanges> {
+    let mut sinks = Sink::all(engine, deeds, &planned)?;
     let mut picked = Picked::new(&target.rows);
     let mut stream = planned.execute()?;
     while let Some(batch) = stream.next().await {
@@ -265,7 +265,7 @@ async fn run(target: &Target, deeds: Vec<Deed>, planned: PlannedQuery) -> Result
         for (number, sink) in (0..).zip(&mut sinks) {
             let rows = rows_of(&batch, number)?;
             if rows.num_rows() > 0 {
-                sink.take(rows, &mut picked)?;
+                sink.take(rows, &mut picked).await?;
             }
         }
     }
@@ -283,7 +283,7 @@ async fn run(target: &Target, deeds: Vec<Deed>, planned: PlannedQuery) -> Result
             Fills::Updated(rows) => rows,
             Fills::Deleted | Fills::Failed => continue,
         };
-        changes.extend(rows.into_batches()?.into_iter().map(Change::Append));
+        changes.extend(rows.into_changes().await?);
     }
     Ok(RowChanges { table: Arc::clone(&target.table), changes, count: Count::Known(count) })
 }

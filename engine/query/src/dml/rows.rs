@@ -1,8 +1,9 @@
-//! Rows on their way into a table: cast to its columns, held within bounds, cut into batches.
+//! Rows on their way into a table: cast to its columns, held within bounds, cut into batches or written to segments.
 //!
 //! **Invariants**
 //! 1. Every value is cast to its column's type or the statement fails; NOT NULL is checked before anything is written.
-//! 2. What is held counts against the memory budget of queries, and is limited per statement.
+//! 2. What is held counts against the memory budget of queries. Where keys are looked at all rows of a statement are held, up to a limit;
+//!    elsewhere they go to segments a piece at a time.
 
 use std::sync::Arc;
 
@@ -12,14 +13,17 @@ use datafusion::arrow::compute::concat;
 use datafusion::arrow::datatypes::DataType;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use futures::StreamExt;
-use siltstone_storage::{Batch, Column, ColumnId, TableId, TableSchema};
+use siltstone_storage::{Batch, Change, Column, ColumnId, Engine, Load, TableId, TableSchema};
 
 use crate::QueryError;
+use crate::blocking::off_thread;
 use crate::error::Result;
 use crate::session::PlannedQuery;
 
-/// Most bytes of rows in one commit: they are in memory twice while they are logged.
+/// Most bytes of rows that are held for one commit: they are in memory twice while they are logged.
 const COMMIT_BYTES_MAX: usize = 256 << 20;
+/// Bytes of rows past which they go to segments. 16 MiB: less than a flush is worth, and a group of commits in the log.
+const PIECE_BYTES: usize = 16 << 20;
 /// Rows of one batch of a commit: a row group, so that what is scanned from memory is as wide as from a segment.
 const BATCH_ROWS: usize = 65_536;
 
@@ -41,15 +45,20 @@ impl RowTarget {
         Self { id, schema: Arc::clone(schema), columns, unchanged: Vec::new(), together: false }
     }
 
-    /// Runs the query and turns its rows into batches.
-    pub(crate) async fn collect(self, planned: PlannedQuery) -> Result<Vec<Batch>> {
-        let mut rows = Rows::new(self, &planned)?;
+    /// Runs the query and takes its rows.
+    pub(crate) async fn collect(self, engine: &Engine, planned: PlannedQuery) -> Result<Rows> {
+        let mut rows = Rows::new(engine, self, &planned)?;
         let mut stream = planned.execute()?;
         while let Some(batch) = stream.next().await {
             let batch = batch?;
-            rows.push(batch.columns(), batch.num_rows())?;
+            rows.push(batch.columns(), batch.num_rows()).await?;
         }
-        rows.into_batches()
+        Ok(rows)
+    }
+
+    /// Whether rows may go to segments before they are committed.
+    fn takes_loads(&self) -> bool {
+        !self.together && self.schema.primary_key().is_empty()
     }
 
     /// Columns that are not given need a default or allow NULL.
@@ -95,12 +104,15 @@ fn not_null(column: &Column) -> QueryError {
 
 /// Rows waiting for their commit.
 pub(crate) struct Rows {
+    engine: Engine,
     target: RowTarget,
     zone: Tz,
     budget: MemoryReservation,
+    /// In memory.
     batches: Vec<(usize, Vec<ArrayRef>)>,
+    /// The others, in segments.
+    load: Option<Load>,
     rows: usize,
-    bytes: usize,
 }
 
 impl Rows {
@@ -108,10 +120,11 @@ impl Rows {
     ///
     /// # Errors
     /// `Constraint Error` if rows without the target's other columns cannot be.
-    pub(crate) fn new(target: RowTarget, planned: &PlannedQuery) -> Result<Self> {
+    pub(crate) fn new(engine: &Engine, target: RowTarget, planned: &PlannedQuery) -> Result<Self> {
         target.check_absent_columns()?;
         let budget = MemoryConsumer::new("commit").register(&planned.task.runtime_env().memory_pool);
-        Ok(Self { target, zone: planned.zone, budget, batches: Vec::new(), rows: 0, bytes: 0 })
+        let engine = engine.clone();
+        Ok(Self { engine, target, zone: planned.zone, budget, batches: Vec::new(), load: None, rows: 0 })
     }
 
     /// Number of rows so far.
@@ -120,32 +133,68 @@ impl Rows {
     }
 
     /// Takes rows, given as the target's columns in their order.
-    pub(crate) fn push(&mut self, arrays: &[ArrayRef], rows: usize) -> Result<()> {
+    pub(crate) async fn push(&mut self, arrays: &[ArrayRef], rows: usize) -> Result<()> {
         if rows == 0 {
             return Ok(());
         }
         // Views share their buffers with other batches: each keeps only its own bytes, here and in the table's memory.
         let arrays: Vec<ArrayRef> = self.target.cast(arrays, self.zone)?.into_iter().map(compacted).collect();
         let bytes: usize = arrays.iter().map(|array| array.get_buffer_memory_size()).sum();
-        self.bytes += bytes;
-        if self.bytes > COMMIT_BYTES_MAX {
-            return Err(QueryError::exhausted(format_args!(
-                "the rows of one statement are limited to {COMMIT_BYTES_MAX} bytes; write them in several statements"
-            )));
-        }
         self.budget.try_grow(bytes)?;
         self.rows += rows;
         self.batches.push((rows, arrays));
+        if self.target.takes_loads() {
+            if self.budget.size() > PIECE_BYTES {
+                self.write_segments().await?;
+            }
+        } else if self.budget.size() > COMMIT_BYTES_MAX {
+            return Err(QueryError::exhausted(format_args!(
+                "the rows of one statement for a table with a primary key are limited to {COMMIT_BYTES_MAX} bytes; write them in \
+                 several statements"
+            )));
+        }
         Ok(())
     }
 
-    /// Batches of up to a row group each.
-    pub(crate) fn into_batches(self) -> Result<Vec<Batch>> {
+    /// Writes the rows in memory to segments.
+    async fn write_segments(&mut self) -> Result<()> {
+        let batches = self.take_batches()?;
+        let mut load = match self.load.take() {
+            Some(load) => load,
+            None => self.engine.load(self.target.id, &self.target.schema)?,
+        };
+        let load = off_thread(move || {
+            batches.iter().try_for_each(|batch| load.append(batch))?;
+            Ok(load)
+        });
+        self.load = Some(load.await?);
+        self.budget.free();
+        Ok(())
+    }
+
+    /// The changes that bring the rows.
+    pub(crate) async fn into_changes(mut self) -> Result<Vec<Change>> {
+        if self.load.is_some() {
+            self.write_segments().await?;
+        }
+        match self.load.take() {
+            None => Ok(self.take_batches()?.into_iter().map(Change::Append).collect()),
+            Some(load) => Ok(off_thread(move || Ok(load.finish()?)).await?.map(Change::Load).into_iter().collect()),
+        }
+    }
+
+    /// All rows of a target that wants them together: one batch, as long as there are not too many for one.
+    pub(crate) fn into_batches(mut self) -> Result<Vec<Batch>> {
+        self.take_batches()
+    }
+
+    /// The rows in memory as batches of up to a row group each.
+    fn take_batches(&mut self) -> Result<Vec<Batch>> {
         let rows_max = self.target.batch_rows();
         let mut batches = Vec::new();
         let mut group: Vec<Vec<ArrayRef>> = Vec::new();
         let mut group_rows = 0;
-        for (rows, batch) in self.batches {
+        for (rows, batch) in std::mem::take(&mut self.batches) {
             if group_rows > 0 && group_rows + rows > rows_max {
                 batches.push(joined(&self.target, &std::mem::take(&mut group), group_rows)?);
                 group_rows = 0;

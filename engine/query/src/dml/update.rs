@@ -37,17 +37,17 @@ pub(super) async fn plan(
     let query = Query { with: with.cloned(), ..syntax::query(select) };
     let planned = session.plan(snapshot, Statement::Query(Box::new(query))).await?;
     let mut picked = Picked::new(&target.rows);
-    let mut rows = Rows::new(columns, &planned)?;
+    let mut rows = Rows::new(&session.core.engine, columns, &planned)?;
     let mut stream = planned.execute()?;
     while let Some(batch) = stream.next().await {
         let fresh = pick_fresh(&mut picked, batch?)?;
-        rows.push(&fresh.columns()[1..], fresh.num_rows())?;
+        rows.push(&fresh.columns()[1..], fresh.num_rows()).await?;
     }
     let count = Count::Known(picked.len());
     let mut changes = Vec::new();
     if picked.len() > 0 {
         changes.push(Change::Delete(picked.into_row_set()));
-        changes.extend(rows.into_batches()?.into_iter().map(Change::Append));
+        changes.extend(rows.into_changes().await?);
     }
     Ok(RowChanges { table: Arc::clone(&target.table), changes, count })
 }

@@ -17,8 +17,9 @@ use siltstone_storage::{LogicalType, NewColumn, Snapshot, TableSchema, folded_na
 
 use super::options::{Arguments, format_of_path, named_arguments};
 use super::table::{FileCall, FileTable};
-use super::{FileFormat, access, off_thread};
+use super::{FileFormat, access};
 use crate::QueryError;
+use crate::blocking::off_thread;
 use crate::error::Result;
 use crate::names::{Spelling, parts};
 use crate::session::Session;

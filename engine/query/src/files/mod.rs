@@ -163,8 +163,3 @@ pub(crate) fn access(session: &Session, path: &str) -> Result<Arc<dyn FileAccess
         ))
     })
 }
-
-/// Runs something that blocks.
-pub(crate) async fn off_thread<T: Send + 'static>(job: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    tokio::task::spawn_blocking(job).await.unwrap_or_else(|error| Err(QueryError::internal(error)))
-}

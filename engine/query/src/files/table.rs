@@ -24,7 +24,8 @@ use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Pla
 use futures::Stream;
 use siltstone_storage::{Column, NewColumn, TableSchema};
 
-use super::{FileAccess, FileBatches, FileReading, FileRows, FoundFile, off_thread};
+use super::{FileAccess, FileBatches, FileReading, FileRows, FoundFile};
+use crate::blocking::off_thread;
 use crate::names::Spelling;
 
 /// One call: files, how they are read, and the columns they have.
