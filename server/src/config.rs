@@ -89,8 +89,8 @@ pub struct Config {
     pub append: BodyLimits,
     /// Largest file of `POST /upload`, in bytes, before and after decompression.
     pub upload_file_bytes_max: u64,
-    /// Bytes of one file's rows, as columns in memory, that go through memory and log.
-    pub upload_commit_bytes_max: usize,
+    /// Bytes of one file's rows, as columns in memory, that are looked up by key at a time.
+    pub upload_piece_bytes: usize,
     /// Files of `POST /upload` that are read at once.
     pub upload_files_at_once: usize,
     /// Where files are kept while they are read; `None` is `spool` in the data directory.
@@ -158,7 +158,7 @@ impl Default for Config {
             metrics_auth: false,
             append: BodyLimits { wire_bytes_max: 128 * MIB, decoded_bytes_max: 128 * MIB },
             upload_file_bytes_max: 100_000_000_000,
-            upload_commit_bytes_max: 256 * MIB,
+            upload_piece_bytes: 256 * MIB,
             upload_files_at_once: 2,
             upload_spool_folder: None,
             query_body: BodyLimits { wire_bytes_max: 32 * MIB, decoded_bytes_max: 32 * MIB },
@@ -198,7 +198,7 @@ impl Config {
     pub fn upload_limits(&self) -> UploadLimits {
         UploadLimits {
             file_bytes_max: self.upload_file_bytes_max,
-            commit_bytes_max: self.upload_commit_bytes_max,
+            piece_bytes: self.upload_piece_bytes,
             folder: self.upload_spool_folder.clone().unwrap_or_else(|| self.data.join("spool")),
             at_once: self.upload_files_at_once,
             disk_reserve_bytes: self.storage.disk_reserve_bytes,

@@ -14,17 +14,19 @@
 //!
 //! It knows no dialect: modes are what the table is to go through, not words of a query string.
 
+mod gathered;
 mod load;
 mod plan;
 mod spool;
 
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::body::Body;
 use http::HeaderMap;
 use siltstone_ingest::{FileError, FileFormat};
-use siltstone_storage::{CommitInfo, Engine, Error, SnapshotId, TableName};
+use siltstone_storage::{Change, CommitInfo, Engine, Error, SnapshotId, TableName};
 use tokio::sync::Semaphore;
 
 pub use spool::{SpoolError, Spooled};
@@ -61,6 +63,27 @@ pub struct Upload {
     pub format: Option<FileFormat>,
     /// What is said of the commit.
     pub info: CommitInfo,
+    /// What else the commit holds; then there is one even if no row is written.
+    pub addition: Option<FileAddition>,
+}
+
+type MakeChange = dyn Fn(u64) -> siltstone_storage::Result<Change> + Send + Sync;
+
+/// One more change for the commit of a file, made of the number of its rows.
+#[derive(Clone)]
+pub struct FileAddition(Arc<MakeChange>);
+
+impl FileAddition {
+    /// May be made anew if the file has to be read again; the last one made is committed.
+    pub fn new(make: impl Fn(u64) -> siltstone_storage::Result<Change> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(make))
+    }
+}
+
+impl fmt::Debug for FileAddition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("FileAddition")
+    }
 }
 
 /// What became of a file.
@@ -83,14 +106,6 @@ pub enum UploadError {
     /// The request does not fit what is there: a sentence for its sender.
     #[error("{0}")]
     Refused(String),
-    /// More rows than can be merged at once.
-    #[error(
-        "the rows take more than {limit} bytes, which is the most that can be merged into a table with a key at once: send them in parts"
-    )]
-    TooLarge {
-        /** In bytes, as columns in memory. */
-        limit: usize,
-    },
     /// The storage engine refused.
     #[error("{0}")]
     Storage(#[from] Error),
@@ -104,8 +119,8 @@ pub enum UploadError {
 pub struct UploadLimits {
     /// Bytes of a file, as sent and after decompression.
     pub file_bytes_max: u64,
-    /// Bytes of rows, as columns in memory, that go through memory and log as one commit.
-    pub commit_bytes_max: usize,
+    /// Bytes of rows, as columns in memory, that are looked up by key at a time.
+    pub piece_bytes: usize,
     /// Where files are kept while they are read.
     pub folder: PathBuf,
     /// Files that are read at once.
@@ -119,7 +134,7 @@ pub struct UploadLimits {
 pub struct Uploads {
     engine: Engine,
     spool: Spool,
-    commit_bytes_max: usize,
+    piece_bytes: usize,
     readers: Arc<Semaphore>,
 }
 
@@ -129,7 +144,7 @@ impl Uploads {
         Self {
             engine,
             spool: Spool::new(limits.folder, limits.file_bytes_max, limits.disk_reserve_bytes),
-            commit_bytes_max: limits.commit_bytes_max,
+            piece_bytes: limits.piece_bytes,
             readers: Arc::new(Semaphore::new(limits.at_once.max(1))),
         }
     }
@@ -148,10 +163,10 @@ impl Uploads {
     /// [`UploadError`]; nothing was written.
     pub async fn load(&self, upload: Upload, file: Spooled) -> Result<Uploaded, UploadError> {
         let turn = Arc::clone(&self.readers).acquire_owned().await.map_err(|_| UploadError::Panicked)?;
-        let (engine, commit_bytes_max) = (self.engine.clone(), self.commit_bytes_max);
+        let (engine, piece_bytes) = (self.engine.clone(), self.piece_bytes);
         let work = tokio::task::spawn_blocking(move || {
             let _turn = turn;
-            load::load(&engine, &upload, &file, commit_bytes_max)
+            load::load(&engine, &upload, &file, piece_bytes)
         });
         work.await.unwrap_or(Err(UploadError::Panicked))
     }

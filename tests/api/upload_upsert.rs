@@ -173,13 +173,65 @@ fn a_file_of_keys_alone_inserts_what_is_new() {
     );
 }
 
+/// A server that looks up about 15,000 rows of [`long_file`] at a time.
+fn server_of_small_pieces() -> siltstone_tests::Server {
+    siltstone_tests::Server::start(crate::launch().arg("--upload-piece-bytes").arg("1MiB"))
+}
+
+/// Ids from 0, and below them the lines of `end`.
+fn long_file(end: &str) -> String {
+    let lines: String = (0..40_000).map(|i| format!("{i},1,{i:0>40}\n")).collect();
+    format!("id,at,v\n{lines}{end}")
+}
+
 #[test]
-fn too_much_to_merge_is_refused_whole() {
-    // All rows of an upsert are merged at once, in memory: past the bound it is 413, and nothing is written.
-    let server = siltstone_tests::Server::start(crate::launch().arg("--upload-commit-bytes-max").arg("1MiB"));
+fn a_long_upsert_counts_as_one() {
+    // Whatever its size: of rows with one key the newest by the cursor counts, the last among equals, and a stored row only gives way to
+    // a newer one, wherever in the file the rows are.
+    let server = server_of_small_pieces();
     let api = server.api();
-    let long: String = (0..40_000).map(|i| format!("{i},{:0>40}\n", i)).collect();
-    let reply = upload(&api, "merged", "&mode=upsert&primary_key=id", format!("id,v\n{long}"));
-    assert_eq!(reply.status, 413, "{}", reply.text());
+    assert_eq!(upload(&api, "merged", "&mode=create", "id,at,v\n1,1,stored\n2,0,stored\n50000,1,stored\n").status, 200);
+    let before: Value = api.rows("SELECT count(*) FROM LAKE.snapshots()")[0][0].clone();
+    let file = long_file("7,1,again\n8,0,older\n9,2,newer\n9,2,last\n1,1,no newer\n");
+    let reply = upload(&api, "merged", "&mode=upsert&primary_key=id&cursor_field=at", file.clone());
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    let check = || {
+        let picked = api.rows("SELECT id, v FROM merged WHERE id IN (1, 2, 7, 8, 9, 50000) ORDER BY id");
+        let padded = |i: u32| format!("{i:0>40}");
+        let expected = [(1, "stored".to_owned()), (2, padded(2)), (7, "again".to_owned()), (8, padded(8))];
+        let expected = expected.into_iter().chain([(9, "last".to_owned()), (50_000, "stored".to_owned())]);
+        let expected: Vec<Value> = expected.map(|(id, v)| json!([id, v])).collect();
+        assert_eq!(json!(picked), json!(expected));
+        assert_eq!(api.rows("SELECT count(*), count(DISTINCT id) FROM merged"), [[json!(40_001), json!(40_001)]]);
+    };
+    check();
+    let commits = json!(before.as_i64().expect("a number") + 1);
+    assert_eq!(api.rows("SELECT count(*) FROM LAKE.snapshots()")[0][0], commits, "one commit");
+    // The same once more changes nothing.
+    assert_eq!(upload(&api, "merged", "&mode=upsert&primary_key=id&cursor_field=at", file).status, 200);
+    check();
+}
+
+#[test]
+fn a_long_file_with_bad_keys_changes_nothing() {
+    // Contract 6.5: NULL in the key is 400 naming the rows, of every piece of the file; so is a key that the table has already.
+    let server = server_of_small_pieces();
+    let api = server.api();
+    let mut file = long_file(",1,no key\n7,1,again\n,2,no key\n");
+    file = file.replacen("\n3,1,", "\n,1,", 1);
+    let reply = upload(&api, "merged", "&mode=upsert&primary_key=id", file);
+    assert_eq!((reply.status, reply.text().contains("rows 3, 40000, 40002")), (400, true), "{}", reply.text());
     assert!(api.query_error("SELECT * FROM merged").contains("does not exist"));
+
+    api.rows("CREATE TABLE keyed (id BIGINT PRIMARY KEY, at BIGINT, v VARCHAR)");
+    let reply = upload(&api, "keyed", "&mode=append", long_file("7,1,again\n"));
+    assert_eq!((reply.status, reply.text().contains("rows 40000")), (400, true), "{}", reply.text());
+    assert_eq!(api.rows("SELECT count(*) FROM keyed"), [[json!(0)]]);
+    assert_eq!(upload(&api, "keyed", "&mode=append", long_file("40000,1,new\n")).status, 200);
+    assert_eq!(upload(&api, "keyed", "&mode=upsert&primary_key=id", long_file("40001,1,new\n")).status, 200);
+    assert_eq!(
+        api.rows("SELECT count(*), count(DISTINCT id), max(id) FROM keyed"),
+        [[json!(40_002), json!(40_002), json!(40_001)]]
+    );
+    assert!(api.query_error("INSERT INTO keyed VALUES (39999, 1, 'x')").contains("Duplicate key"));
 }

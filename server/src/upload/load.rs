@@ -2,28 +2,30 @@
 //!
 //! **Invariants**
 //! 1. Everything is checked before the commit is made, the last row of the file included.
-//! 2. Rows past [`LOG_BYTES_MAX`] go straight into segments, but for those that are merged by a key or checked against one.
+//! 2. Rows past [`LOG_BYTES_MAX`] go straight into segments, but for those that are merged by a key or checked against one: they are looked
+//!    up a piece at a time, in one transaction, and go into segments after that.
 //! 3. What was read against a snapshot that others have overtaken is read again.
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef};
 use siltstone_ingest::{DataFile, FileBatch, Rows, Survey, Wanted};
 use siltstone_storage::{
     Batch, Change, ColumnId, Commit, Engine, Error, ErrorKind, Merge, OnMatch, Snapshot, TableId, TableSchema,
+    Transaction,
 };
 
+use super::gathered::{Gathered, named};
 use super::plan::{self, Target, refused};
-use super::{Mode, Spooled, Upload, UploadError, Uploaded};
+use super::{FileAddition, Mode, Spooled, Upload, UploadError, Uploaded};
+
+/// Bytes of looked-up rows that a transaction keeps in memory.
+const SPILL_BYTES: usize = 64 << 20;
 
 /// Attempts of one file while others change its table.
 const ATTEMPTS_MAX: usize = 5;
 
 /// Bytes of rows, as columns in memory, that go through memory and log. 16 MiB: less than a flush is worth, and a group of commits in the log.
 const LOG_BYTES_MAX: usize = 16 << 20;
-
-/// Rows that a message names.
-const ROWS_SHOWN: usize = 10;
 
 /// Reads the file and commits it. Blocks.
 ///
@@ -33,11 +35,11 @@ pub(super) fn load(
     engine: &Engine,
     upload: &Upload,
     file: &Spooled,
-    commit_bytes_max: usize,
+    piece_bytes: usize,
 ) -> Result<Uploaded, UploadError> {
     let file = DataFile::new(file.shared(), upload.format)?;
     for _ in 0..ATTEMPTS_MAX {
-        let attempt = Attempt { engine, upload, file: &file, commit_bytes_max, snapshot: engine.snapshot() };
+        let attempt = Attempt { engine, upload, file: &file, piece_bytes, snapshot: engine.snapshot() };
         match attempt.run() {
             // A table or schema changed, came or went since the snapshot.
             Err(UploadError::Storage(error)) if is_overtaken(&error) => {
@@ -58,7 +60,7 @@ struct Attempt<'a> {
     engine: &'a Engine,
     upload: &'a Upload,
     file: &'a DataFile,
-    commit_bytes_max: usize,
+    piece_bytes: usize,
     snapshot: Snapshot,
 }
 
@@ -78,40 +80,104 @@ impl Attempt<'_> {
         let destination = self.destination()?;
         let (key, newer_by) = self.key(&destination)?;
         let takes_loads = self.upload.mode != Mode::Upsert && destination.schema.primary_key().is_empty();
+        let keyed = Keyed { destination: &destination, key, newer_by };
         let mut gathered = Gathered::default();
         let mut batches = self.rows(&destination)?;
         while let Some(batch) = batches.next() {
-            gathered.push(batch?, &key);
+            gathered.push(batch?, &keyed.key);
             if takes_loads && gathered.bytes > LOG_BYTES_MAX {
                 return self.bulk(&destination, gathered, batches);
             }
-            if gathered.bytes > self.commit_bytes_max {
-                return Err(UploadError::TooLarge { limit: self.commit_bytes_max });
+            if !takes_loads && gathered.bytes > self.piece_bytes {
+                return self.pieces(&keyed, gathered, batches);
             }
         }
         drop(batches);
-        gathered.check_keys(&destination.schema, &key)?;
+        gathered.check_keys(&destination.schema, &keyed.key)?;
         let rows = gathered.rows;
-        let changes = self.changes(destination, gathered, key, newer_by)?;
+        let mut changes = destination.changes.clone();
+        if takes_loads {
+            for batch in gathered.take() {
+                changes.push(Change::Append(Batch::new(destination.id, batch.rows, batch.columns)?));
+            }
+        } else if rows > 0 {
+            // One batch, so that the rows that are refused for their key can be named.
+            changes.push(match keyed.change(gathered.take_joined(destination.id)?) {
+                KeyedRows::Merge(merge) => Change::Merge(merge),
+                KeyedRows::Append(batch) => Change::Append(batch),
+            });
+        }
+        let changed = !changes.is_empty();
+        changes.extend(self.addition(rows)?);
         if changes.is_empty() {
-            return Ok(Uploaded { snapshot: self.snapshot.id(), changed: false, rows });
+            return Ok(Uploaded { snapshot: self.snapshot.id(), changed, rows });
         }
         let commit = Commit { info: self.upload.info.clone(), ..Commit::new(changes) };
-        let committed = self.engine.write(commit).map_err(taken_keys)?;
-        Ok(Uploaded { snapshot: committed.snapshot, changed: true, rows })
+        let committed = self.engine.write(commit).map_err(|error| taken_keys(error, 0))?;
+        Ok(Uploaded { snapshot: committed.snapshot, changed, rows })
+    }
+
+    /// What else goes into the commit of a file of so many rows.
+    fn addition(&self, rows: u64) -> Result<Option<Change>, UploadError> {
+        Ok(self.upload.addition.as_ref().map(|FileAddition(make)| make(rows)).transpose()?)
+    }
+
+    /// Brings the rows so far and all that follow into their table by key, piece by piece, as one commit.
+    fn pieces(&self, keyed: &Keyed<'_>, mut gathered: Gathered, mut rest: Rows) -> Result<Uploaded, UploadError> {
+        let mut transaction = self.engine.begin();
+        for change in &keyed.destination.changes {
+            transaction.apply(change.clone())?;
+        }
+        loop {
+            // The file is read to its end all the same, to name all rows without a key.
+            if gathered.is_keyed() {
+                self.piece(keyed, &mut transaction, &mut gathered)?;
+            }
+            gathered.take();
+            while gathered.bytes <= self.piece_bytes
+                && let Some(batch) = rest.next()
+            {
+                gathered.push(batch?, &keyed.key);
+            }
+            if gathered.bytes == 0 {
+                break;
+            }
+        }
+        gathered.check_keys(&keyed.destination.schema, &keyed.key)?;
+        if let Some(addition) = self.addition(gathered.rows)? {
+            transaction.apply(addition)?;
+        }
+        let committed = transaction.commit(self.upload.info.clone())?;
+        Ok(Uploaded { snapshot: committed.snapshot, changed: true, rows: gathered.rows })
+    }
+
+    fn piece(
+        &self,
+        keyed: &Keyed<'_>,
+        transaction: &mut Transaction,
+        gathered: &mut Gathered,
+    ) -> Result<(), UploadError> {
+        let first_row = gathered.first_row();
+        let outcome = match keyed.change(gathered.take_joined(keyed.destination.id)?) {
+            KeyedRows::Merge(merge) => transaction.merge_on(merge),
+            KeyedRows::Append(batch) => transaction.apply(Change::Append(batch)),
+        };
+        outcome.map_err(|error| taken_keys(error, first_row))?;
+        Ok(transaction.spill(SPILL_BYTES)?)
     }
 
     /// Writes the rows so far and all that follow into segments, which one commit makes part of the table.
-    fn bulk(&self, destination: &Destination, gathered: Gathered, rest: Rows) -> Result<Uploaded, UploadError> {
+    fn bulk(&self, destination: &Destination, mut gathered: Gathered, rest: Rows) -> Result<Uploaded, UploadError> {
         let id = destination.id;
         let mut load = self.engine.load(id, &destination.schema)?;
         let mut count = 0;
-        for batch in gathered.batches.into_iter().map(Ok).chain(rest) {
+        for batch in gathered.take().into_iter().map(Ok).chain(rest) {
             let FileBatch { rows, columns, .. } = batch?;
             load.append(&Batch::new(id, rows, columns)?)?;
             count += rows as u64;
         }
-        let committed = load.commit(destination.changes.clone(), self.upload.info.clone())?;
+        let before = destination.changes.iter().cloned().chain(self.addition(count)?).collect();
+        let committed = load.commit(before, self.upload.info.clone())?;
         Ok(Uploaded { snapshot: committed.snapshot, changed: true, rows: count })
     }
 
@@ -166,107 +232,36 @@ impl Attempt<'_> {
             None => rows,
         })
     }
+}
 
-    fn changes(
-        &self,
-        destination: Destination,
-        gathered: Gathered,
-        key: Vec<ColumnId>,
-        newer_by: Vec<ColumnId>,
-    ) -> Result<Vec<Change>, UploadError> {
-        let Destination { id, schema, mut changes, .. } = destination;
-        if gathered.rows == 0 {
-            return Ok(changes);
+/// Rows that come by a key.
+struct Keyed<'a> {
+    destination: &'a Destination,
+    /// Of an upsert; empty for rows that the table's own key is to let in.
+    key: Vec<ColumnId>,
+    newer_by: Vec<ColumnId>,
+}
+
+enum KeyedRows {
+    Merge(Merge),
+    Append(Batch),
+}
+
+impl Keyed<'_> {
+    fn change(&self, batch: Batch) -> KeyedRows {
+        if self.key.is_empty() {
+            return KeyedRows::Append(batch);
         }
-        if self.upload.mode == Mode::Upsert {
-            let batch = gathered.joined(id)?;
-            changes.push(Change::Merge(Merge { batch, key, on_match: OnMatch::Update, newer_by }));
-        } else if !schema.primary_key().is_empty() {
-            // One batch, so that the rows that are refused for their key can be named.
-            changes.push(Change::Append(gathered.joined(id)?));
-        } else {
-            for batch in gathered.batches {
-                changes.push(Change::Append(Batch::new(id, batch.rows, batch.columns)?));
-            }
-        }
-        Ok(changes)
+        let (key, newer_by) = (self.key.clone(), self.newer_by.clone());
+        KeyedRows::Merge(Merge { batch, key, on_match: OnMatch::Update, newer_by })
     }
 }
 
-/// Rows that the table's own primary key refuses, in words.
-fn taken_keys(error: Error) -> UploadError {
+/// Rows that the table's own primary key refuses, in words. `first_row` is the number in the file of the first one that was tried.
+fn taken_keys(error: Error, first_row: u64) -> UploadError {
     if error.kind() != ErrorKind::Conflict || error.rows().is_empty() {
         return error.into();
     }
-    let rows = error.rows().iter().map(|row| u64::from(*row));
+    let rows = error.rows().iter().map(|row| first_row + u64::from(*row));
     refused(format!("the table has a row with the same primary key, or the file has two: {}", named(rows)))
-}
-
-/// `rows 1, 5 and 7 more`.
-fn named(rows: impl ExactSizeIterator<Item = u64>) -> String {
-    let more = rows.len().saturating_sub(ROWS_SHOWN);
-    let shown: Vec<String> = rows.take(ROWS_SHOWN).map(|row| row.to_string()).collect();
-    let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
-    format!("rows {}{rest}", shown.join(", "))
-}
-
-/// Rows in memory.
-#[derive(Default)]
-struct Gathered {
-    batches: Vec<FileBatch>,
-    rows: u64,
-    bytes: usize,
-    /// Rows without a whole key.
-    keyless: Vec<u64>,
-}
-
-impl Gathered {
-    fn push(&mut self, batch: FileBatch, key: &[ColumnId]) {
-        self.rows += batch.rows as u64;
-        self.bytes += batch.columns.iter().map(|(_, array)| array.get_array_memory_size()).sum::<usize>();
-        let keys: Vec<&ArrayRef> =
-            batch.columns.iter().filter(|(id, _)| key.contains(id)).map(|(_, array)| array).collect();
-        if keys.iter().any(|array| array.null_count() > 0) {
-            let nulls = (0..batch.rows).filter(|row| keys.iter().any(|array| array.is_null(*row)));
-            self.keyless.extend(nulls.map(|row| batch.first_row + row as u64));
-        }
-        self.batches.push(batch);
-    }
-
-    /// # Errors
-    /// `Refused` naming the rows without a whole key.
-    fn check_keys(&self, schema: &TableSchema, key: &[ColumnId]) -> Result<(), UploadError> {
-        if self.keyless.is_empty() {
-            return Ok(());
-        }
-        let names: Vec<&str> =
-            key.iter().filter_map(|id| schema.column_by_id(*id)).map(|column| column.name.as_str()).collect();
-        let rows = named(self.keyless.iter().copied());
-        Err(refused(format!("NULL in the primary key ({}): {rows}", names.join(", "))))
-    }
-
-    /// All rows as one batch.
-    fn joined(mut self, table: TableId) -> Result<Batch, UploadError> {
-        if self.batches.len() == 1
-            && let Some(only) = self.batches.pop()
-        {
-            return Ok(Batch::new(table, only.rows, only.columns)?);
-        }
-        let ids: Vec<ColumnId> =
-            self.batches.first().map_or(Vec::new(), |batch| batch.columns.iter().map(|(id, _)| *id).collect());
-        let mut columns = Vec::with_capacity(ids.len());
-        for id in ids {
-            let parts: Vec<&dyn Array> = self
-                .batches
-                .iter()
-                .filter_map(|batch| batch.columns.iter().find(|(found, _)| *found == id))
-                .map(|(_, array)| array.as_ref())
-                .collect();
-            let joined = arrow::compute::concat(&parts).map_err(|error| {
-                Error::with_source(ErrorKind::Internal, "the batches of a file cannot be joined", error)
-            })?;
-            columns.push((id, joined));
-        }
-        Ok(Batch::new(table, self.rows as usize, columns)?)
-    }
 }

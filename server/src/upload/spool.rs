@@ -14,6 +14,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use bytes::Bytes;
 use http::HeaderMap;
+use sha2::{Digest, Sha256};
 use siltstone_ingest::FileBytes;
 use siltstone_storage::io::{Disk, OsDisk};
 use tokio::sync::mpsc;
@@ -67,6 +68,25 @@ impl Spooled {
     /// Its length.
     pub fn bytes(&self) -> u64 {
         self.length
+    }
+
+    /// A hash of its bytes. Blocks.
+    ///
+    /// # Errors
+    /// Those of reading.
+    pub fn digest(&self) -> std::io::Result<[u8; 32]> {
+        let mut hash = Sha256::new();
+        let mut buffer = vec![0; STEP_BYTES];
+        let mut offset = 0;
+        while offset < self.length {
+            let read = self.file.read_at(&mut buffer, offset)?;
+            if read == 0 {
+                return Err(std::io::ErrorKind::UnexpectedEof.into());
+            }
+            hash.update(&buffer[..read]);
+            offset += read as u64;
+        }
+        Ok(hash.finalize().into())
     }
 
     /// The same for whoever reads it.

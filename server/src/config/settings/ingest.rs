@@ -29,12 +29,12 @@ pub(super) const SETTINGS: &[Setting] = &[
         },
     ),
     one(
-        "upload.commit_bytes_max",
-        "upload-commit-bytes-max",
+        "upload.piece_bytes",
+        "upload-piece-bytes",
         "BYTES",
-        "Rows of one file, in memory, that can be merged at once (default 256MiB)",
+        "Rows of one file, in memory, that are looked up by key at a time (default 256MiB)",
         |config, values| {
-            config.upload_commit_bytes_max = bytes(values)?;
+            config.upload_piece_bytes = bytes(values)?;
             Ok(())
         },
     ),
