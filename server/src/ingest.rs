@@ -80,7 +80,7 @@ pub struct Part {
     pub bad_rows: BadRows,
 }
 
-type MakeChange = dyn Fn(&[PartReply]) -> siltstone_storage::Result<Change> + Send + Sync;
+type MakeChange = dyn Fn(&[PartReply]) -> siltstone_storage::Result<Option<Change>> + Send + Sync;
 
 /// One more change for the commit of a request, made of what becomes of its parts.
 #[derive(Clone)]
@@ -88,7 +88,9 @@ pub struct Addition(Arc<MakeChange>);
 
 impl Addition {
     /// May be made anew if the request has to be decoded again; the last one made is committed.
-    pub fn new(make: impl Fn(&[PartReply]) -> siltstone_storage::Result<Change> + Send + Sync + 'static) -> Self {
+    pub fn new(
+        make: impl Fn(&[PartReply]) -> siltstone_storage::Result<Option<Change>> + Send + Sync + 'static,
+    ) -> Self {
         Self(Arc::new(make))
     }
 }
@@ -108,7 +110,7 @@ pub struct IngestRequest {
     pub dry_run: bool,
     /// Who sends it, and what is said of the commit in the list of snapshots.
     pub info: CommitInfo,
-    /// What else the commit holds; then there is one even if no row is written.
+    /// What else the commit holds; if it is made, there is a commit even if no row is written.
     pub addition: Option<Addition>,
 }
 
@@ -209,7 +211,12 @@ impl Ingest {
         let mut prepared = self.prepare(request).await?;
         for _ in 0..ATTEMPTS_MAX {
             let writes = !prepared.commit.changes.is_empty();
-            if request.dry_run || !(writes || request.addition.is_some()) {
+            let addition = match &request.addition {
+                Some(Addition(make)) if !request.dry_run => make(&prepared.replies)?,
+                _ => None,
+            };
+            let adds = addition.is_some();
+            if request.dry_run || !(writes || adds) {
                 return Ok(IngestReply { snapshot: None, added: None, parts: prepared.replies });
             }
             if prepared.changes_schema && alone.is_none() {
@@ -221,13 +228,11 @@ impl Ingest {
             }
             let mut commit = std::mem::take(&mut prepared.commit);
             let keyed = prepared.has_key().then(|| commit.clone());
-            if let Some(Addition(make)) = &request.addition {
-                commit.changes.push(make(&prepared.replies)?);
-            }
+            commit.changes.extend(addition);
             match self.commit(commit).await {
                 Ok(committed) => {
                     let snapshot = Some(committed.snapshot);
-                    let added = snapshot.filter(|_| request.addition.is_some());
+                    let added = snapshot.filter(|_| adds);
                     return Ok(IngestReply { snapshot: snapshot.filter(|_| writes), added, parts: prepared.replies });
                 }
                 // Keys that are there already: those rows are refused, like any bad row.

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow::array::{Array, AsArray, BooleanArray, StringViewArray};
+use http::{HeaderMap, HeaderName};
 use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 use siltstone_storage::{Change, ChangeKind, Commit, Engine, Error, ErrorKind, Result, Snapshot, SnapshotId, TableId};
@@ -28,14 +29,38 @@ pub const KEPT_MS: u64 = 24 * 60 * 60 * 1000;
 /// How often receipts that are older are deleted.
 const SWEEP_EVERY_MS: u64 = 60 * 60 * 1000;
 
+/// Longest key.
+const KEY_BYTES_MAX: usize = 255;
+
+/// In the answer to a request whose key was known.
+pub const IDEMPOTENT_REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
+
 /// A sender's key, as a hash: keys of different senders differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ReceiptKey([u8; 32]);
+
+/// An `Idempotency-Key` that is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("Idempotency-Key must have 1 to {KEY_BYTES_MAX} printable characters")]
+pub struct InvalidKey;
 
 impl ReceiptKey {
     /// The key of this sender.
     pub fn new(sender: &str, key: &[u8]) -> Self {
         Self(digest(&[sender.as_bytes(), key]))
+    }
+
+    /// The one in the headers of a sender's request.
+    ///
+    /// # Errors
+    /// [`InvalidKey`].
+    pub fn sent(headers: &HeaderMap, sender: &str) -> std::result::Result<Option<Self>, InvalidKey> {
+        let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
+        let bytes = value.as_bytes();
+        if bytes.is_empty() || bytes.len() > KEY_BYTES_MAX || bytes.iter().any(u8::is_ascii_control) {
+            return Err(InvalidKey);
+        }
+        Ok(Some(Self::new(sender, bytes)))
     }
 
     fn text(&self) -> String {

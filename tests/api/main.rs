@@ -5,11 +5,13 @@ use std::sync::Arc;
 use siltstone_tests::{Api, Launch, Server};
 
 mod altertable_http;
+mod altertable_idempotency;
 mod append;
 mod append_types;
 mod auth;
 mod backup;
 mod bodies;
+mod large_statements;
 mod process;
 mod query;
 mod query_cells;

@@ -53,9 +53,7 @@ impl NewFile {
     ) -> Result<Self, QueryError> {
         let target = target(folder, path)?;
         let rows = match writing.format {
-            FileFormat::Csv => {
-                Form::Csv(CsvRows { schema: schema.clone(), zone, delimiter: writing.delimiter })
-            }
+            FileFormat::Csv => Form::Csv(CsvRows { schema: schema.clone(), zone, delimiter: writing.delimiter }),
             FileFormat::Json => {
                 let form = if writing.array { LineForm::Element } else { LineForm::Object };
                 let lines = LineWriter::new(schema.clone(), Some(zone), form, JsonColumns::Embedded);

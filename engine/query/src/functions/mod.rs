@@ -13,6 +13,7 @@ pub(crate) mod measure;
 mod numbers;
 pub(crate) mod rewrites;
 mod row_wise;
+pub(crate) mod series;
 pub(crate) mod session;
 mod sums;
 mod texts;

@@ -50,8 +50,9 @@ async fn create_table_as_is_one_commit() {
     // The table and its rows appear together; names and types come from the query.
     let lake = Lake::new();
     let before = lake.engine.snapshot().id();
-    let answer =
-        lake.run("CREATE TABLE t AS SELECT value AS n, value % 3 AS \"Rest\" FROM generate_series(1, 100000)").await;
+    let answer = lake
+        .run("CREATE TABLE t AS SELECT value AS n, value % 3 AS \"Rest\" FROM generate_series(1, 100000) AS s(value)")
+        .await;
     assert_eq!((answer.kind, answer.rows()), (OutputKind::Count, vec!["100000".to_owned()]));
     assert_eq!(lake.engine.snapshot().id().0, before.0 + 1);
     assert_eq!(lake.rows("SELECT count(*), sum(n), max(rest) FROM t").await, ["100000|5000050000|2"]);
@@ -161,7 +162,7 @@ async fn a_statement_that_fails_leaves_nothing_behind() {
     let error = lake.error("INSERT INTO t VALUES (1); INSERT INTO t VALUES (2), ('x')").await;
     assert!(error.message.starts_with("Conversion Error: Could not convert string 'x' to INT"), "{error}");
     let error = lake
-        .error("INSERT INTO t SELECT CASE WHEN value = 50000 THEN NULL ELSE 1 END FROM generate_series(1, 50000)")
+        .error("INSERT INTO t SELECT CASE WHEN value = 50000 THEN NULL ELSE 1 END FROM generate_series(1, 50000) AS s(value)")
         .await;
     assert_eq!(error.message, "Constraint Error: NOT NULL constraint failed: a");
     assert_eq!(lake.rows("SELECT a FROM t").await, ["1"]);

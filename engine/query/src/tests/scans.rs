@@ -12,7 +12,7 @@ async fn flushed(rows: usize) -> Lake {
     let lake = Lake::with_options(256 << 20, Options { row_group_rows: 1_000, ..Options::default() });
     lake.run(&format!(
         "CREATE TABLE t AS SELECT value AS n, value % 10 AS k, 'row ' || lpad(CAST(value AS VARCHAR), 8, '0') AS s, \
-         CASE WHEN value % 7 = 0 THEN NULL ELSE value END AS v FROM generate_series(1, {rows}) ORDER BY value"
+         CASE WHEN value % 7 = 0 THEN NULL ELSE value END AS v FROM generate_series(1, {rows}) AS s(value) ORDER BY value"
     ))
     .await;
     lake.engine.flush().unwrap();
@@ -149,7 +149,7 @@ fn filters_agree_with_a_plain_model() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
     let lake = runtime.block_on(async {
         let lake = flushed(5_000).await;
-        lake.run("INSERT INTO t SELECT value, value % 10, 'memory', CASE WHEN value % 7 = 0 THEN NULL ELSE value END FROM generate_series(5001, 5100)").await;
+        lake.run("INSERT INTO t SELECT value, value % 10, 'memory', CASE WHEN value % 7 = 0 THEN NULL ELSE value END FROM generate_series(5001, 5100) AS s(value)").await;
         lake
     });
     let mut runner = TestRunner::new(Config { cases: 150, failure_persistence: None, ..Config::default() });
@@ -188,7 +188,7 @@ async fn counts_grow_under_concurrent_writers() {
         let lake = Arc::clone(&lake);
         tokio::spawn(async move {
             for _ in 0..100 {
-                lake.run("INSERT INTO t SELECT value FROM generate_series(1, 10)").await;
+                lake.run("INSERT INTO t SELECT value FROM generate_series(1, 10) AS s(value)").await;
             }
         })
     };
@@ -248,7 +248,7 @@ async fn assorted() -> Lake {
              md5(CAST(value AS VARCHAR)) AS many, \
              to_timestamp_micros(1704067200000000 + value * 1000000) AS ts, \
              CAST(to_timestamp_micros(1704067200000000 + value % 50 * 86400000000) AS DATE) AS day \
-             FROM generate_series({from}, {to})"
+             FROM generate_series({from}, {to}) AS s(value)"
         )
     };
     lake.run(&format!("CREATE TABLE t AS {}", rows(1, 4_500))).await;

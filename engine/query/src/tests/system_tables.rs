@@ -6,7 +6,7 @@ use super::*;
 async fn segments_are_listed_by_table() {
     // One row per segment with its figures, deletions included; nothing before a flush; only to be read.
     let lake = Lake::new();
-    lake.run("CREATE TABLE t (id INTEGER); INSERT INTO t SELECT value FROM generate_series(1, 1000)").await;
+    lake.run("CREATE TABLE t (id INTEGER); INSERT INTO t SELECT value FROM generate_series(1, 1000) AS s(value)").await;
     let sql = "SELECT database_name, schema_name, Table_Name, rows, deleted_rows, bytes > 0, first_snapshot = last_snapshot \
                FROM system.segments WHERE table_name = 't'";
     assert!(lake.rows(sql).await.is_empty());

@@ -9,12 +9,14 @@ use axum::body::Body;
 use axum::extract::State as Shared;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, Request, Response, StatusCode};
-use siltstone_ingest::FileFormat;
+use siltstone_ingest::{FileError, FileFormat};
 use siltstone_storage::{CommitInfo, TableName};
 
-use super::{authorize, reply, task_id};
+use super::once::{self, Told};
+use super::{authorize, reply};
 use crate::auth::{Principal, Role};
-use crate::upload::{Mode, Upload};
+use crate::receipts::ReceiptKey;
+use crate::upload::{FileAddition, Mode, Spooled, Upload, UploadError};
 use crate::{State, body, ids};
 
 const MODES: [(&str, Mode); 5] = [
@@ -52,18 +54,59 @@ async fn receive(Shared(state): Shared<Arc<State>>, request: Request<Body>, defa
             return reply::plain(StatusCode::BAD_REQUEST, &message);
         }
     };
+    let key = match ReceiptKey::sent(&head.headers, &principal.id) {
+        Ok(key) => key,
+        Err(invalid) => {
+            body::discard(&head.headers, body);
+            return reply::plain(StatusCode::BAD_REQUEST, &invalid.to_string());
+        }
+    };
     let file = match state.uploads.receive(&head.headers, body).await {
         Ok(file) => file,
         Err(error) => return reply::spool_failed(&error),
     };
+    let Some(key) = key else { return write_file(state, principal, upload, file, None).await };
+    let (read, described) = (file.clone(), upload.clone());
+    let fingerprint = match tokio::task::spawn_blocking(move || once::of_file(&described, &read)).await {
+        Ok(Ok(fingerprint)) => fingerprint,
+        Ok(Err(cause)) => return reply::upload_failed(&UploadError::File(FileError::Read(cause))),
+        Err(_) => return reply::upload_failed(&UploadError::Panicked),
+    };
+    let (server, sender) = (Arc::clone(&state), Arc::clone(&principal));
+    let write = move |pending| write_file(server, sender, upload, file, Some(pending));
+    once::once(state, principal, &FILES, (key, fingerprint), write).await
+}
+
+async fn write_file(
+    state: Arc<State>,
+    principal: Arc<Principal>,
+    mut upload: Upload,
+    file: Spooled,
+    pending: Option<once::Pending>,
+) -> Response<Body> {
+    let unix_ms = ids::now_ms();
+    upload.addition =
+        pending.clone().map(|pending| FileAddition::new(move |rows| pending.change(Told { unix_ms, rows })));
     match state.uploads.load(upload, file).await {
         Ok(done) => {
-            let task = task_id::TaskId { unix_ms: ids::now_ms(), snapshot: done.snapshot };
-            reply::uploaded(&done, task.sign(&state.secret, &principal.id))
+            if let Some(pending) = pending {
+                pending.written(done.snapshot);
+            }
+            let task = once::task(&state, &principal, unix_ms, done.snapshot);
+            reply::uploaded(done.rows, Some(task), Some(done.snapshot).filter(|_| done.changed))
         }
         Err(error) => reply::upload_failed(&error),
     }
 }
+
+/// How `/upload` and `/upsert` answer.
+static FILES: once::Door = once::Door {
+    refused: reply::plain,
+    done: |state, principal, told, snapshot| {
+        let task = snapshot.map(|snapshot| once::task(state, principal, told.unix_ms, snapshot));
+        reply::uploaded(told.rows, task, snapshot)
+    },
+};
 
 /// The query string.
 #[derive(Debug, PartialEq, Eq)]
@@ -126,6 +169,7 @@ impl Parameters {
                 message: Some("file".to_owned()),
                 extra: Some(extra.to_string()),
             },
+            addition: None,
         }
     }
 }

@@ -10,14 +10,16 @@ use axum::body::Body;
 use axum::extract::{Path, State as Shared};
 use axum::middleware::from_fn;
 use axum::routing::{MethodRouter, get, post};
-use http::{HeaderMap, Request, Response};
+use http::{HeaderMap, Response};
 
 use crate::auth::{Principal, Role};
-use crate::{State, body, compression, ids};
+use crate::{State, compression, ids};
 
+mod append;
 mod check;
 mod files;
 mod lower;
+mod once;
 mod query;
 mod query_entry;
 mod reply;
@@ -33,7 +35,7 @@ const OPENAPI: &str = include_str!("openapi.json");
 /// Every path of the dialect; `openapi.json` describes the same ones.
 fn routes() -> Vec<(&'static str, MethodRouter<Arc<State>>)> {
     vec![
-        ("/append", post(append)),
+        ("/append", post(append::append)),
         ("/tasks/{task_id}", get(task)),
         ("/upload", post(files::upload)),
         ("/upsert", post(files::upsert)),
@@ -61,36 +63,6 @@ pub fn router() -> Router<Arc<State>> {
 /// `GET /openapi/lakehouse.json`: what this dialect serves, for programs; no credentials needed.
 async fn openapi() -> Response<Body> {
     reply::json_text(OPENAPI)
-}
-
-/// `POST /append?catalog=&schema=&table=&sync=`
-async fn append(Shared(state): Shared<Arc<State>>, request: Request<Body>) -> Response<Body> {
-    let (head, body) = request.into_parts();
-    let principal = match authorize(&state, &head.headers, Role::Write).await {
-        Ok(principal) => principal,
-        Err(denied) => {
-            body::discard(&head.headers, body);
-            return *denied;
-        }
-    };
-    let target = match wire::AppendTarget::parse(head.uri.query().unwrap_or_default()) {
-        Ok(target) => target,
-        Err(message) => {
-            body::discard(&head.headers, body);
-            return reply::append_refused(http::StatusCode::BAD_REQUEST, reply::INVALID_DATA, &message);
-        }
-    };
-    let held = match body::read(&state.limits, &head.headers, body, state.config.append).await {
-        Ok(held) => held,
-        Err(fault) => return reply::append_body_fault(&fault),
-    };
-    // `sync` changes nothing: the commit is visible as soon as it is durable, and the answer waits for that anyway.
-    match state.ingest.ingest(&lower::append(target, held.bytes.clone(), &principal)).await {
-        Ok(done) => reply::appended(&done, |snapshot| {
-            task_id::TaskId { unix_ms: ids::now_ms(), snapshot }.sign(&state.secret, &principal.id)
-        }),
-        Err(error) => reply::append_failed(&error),
-    }
 }
 
 /// `GET /tasks/{task_id}`

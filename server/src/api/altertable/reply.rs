@@ -19,7 +19,7 @@ use crate::error::Failure;
 use crate::ingest::{IngestError, IngestReply};
 use crate::json;
 use crate::sql::{Refused, SqlError, SqlErrorKind};
-use crate::upload::{SpoolError, UploadError, Uploaded};
+use crate::upload::{SpoolError, UploadError};
 
 /// The data cannot be rows of any table.
 pub const INVALID_DATA: &str = "invalid-data";
@@ -107,7 +107,7 @@ fn fault_status(fault: &BodyFault) -> StatusCode {
     }
 }
 
-fn with_retry(mut response: Response<Body>, seconds: Option<u32>) -> Response<Body> {
+pub fn with_retry(mut response: Response<Body>, seconds: Option<u32>) -> Response<Body> {
     if let Some(seconds) = seconds {
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
@@ -146,15 +146,22 @@ pub fn appended(reply: &IngestReply, task: impl FnOnce(SnapshotId) -> Uuid) -> R
     let Some(snapshot) = reply.snapshot else {
         return match reply.parts.iter().find(|part| !part.errors.is_empty()) {
             Some(part) => bad_rows(part),
-            None => respond(StatusCode::OK, JSON, accepted(None)),
+            None => accepted(None, task),
         };
     };
-    let mut response = respond(StatusCode::OK, JSON, accepted(Some(task(snapshot))));
-    response.headers_mut().insert(X_SNAPSHOT_ID, HeaderValue::from(snapshot.0));
+    accepted(Some(snapshot), task)
+}
+
+/// An append that landed, in this commit if it had rows.
+pub fn accepted(snapshot: Option<SnapshotId>, task: impl FnOnce(SnapshotId) -> Uuid) -> Response<Body> {
+    let mut response = respond(StatusCode::OK, JSON, accepted_text(snapshot.map(task)));
+    if let Some(snapshot) = snapshot {
+        response.headers_mut().insert(X_SNAPSHOT_ID, HeaderValue::from(snapshot.0));
+    }
     response
 }
 
-fn accepted(task: Option<Uuid>) -> String {
+fn accepted_text(task: Option<Uuid>) -> String {
     const START: &str = "{\"ok\":true,\"task_id\":";
     const END: &str = ",\"error_message\":null,\"error_code\":null}";
     let mut text = String::with_capacity(START.len() + 38 + END.len());
@@ -227,15 +234,15 @@ pub fn append_failed(error: &IngestError) -> Response<Body> {
     }
 }
 
-/// A file that landed.
-pub fn uploaded(done: &Uploaded, task: Uuid) -> Response<Body> {
-    let rows = done.rows;
+/// A file of so many rows that landed, with its task; `snapshot` is the commit if there was something to write.
+pub fn uploaded(rows: u64, task: Option<Uuid>, snapshot: Option<SnapshotId>) -> Response<Body> {
+    let task = task.map_or("null".to_owned(), |task| format!("\"{task}\""));
     let text = format!(
-        "{{\"ok\":true,\"task_id\":\"{task}\",\"status\":\"completed\",\"error_message\":null,\"error_code\":null,\"rows\":{rows}}}"
+        "{{\"ok\":true,\"task_id\":{task},\"status\":\"completed\",\"error_message\":null,\"error_code\":null,\"rows\":{rows}}}"
     );
     let mut response = respond(StatusCode::OK, JSON, text);
-    if done.changed {
-        response.headers_mut().insert(X_SNAPSHOT_ID, HeaderValue::from(done.snapshot.0));
+    if let Some(snapshot) = snapshot {
+        response.headers_mut().insert(X_SNAPSHOT_ID, HeaderValue::from(snapshot.0));
     }
     response
 }
@@ -246,7 +253,6 @@ pub fn upload_failed(error: &UploadError) -> Response<Body> {
         UploadError::File(FileError::Invalid(_)) | UploadError::Refused(_) => {
             plain(StatusCode::BAD_REQUEST, &error.to_string())
         }
-        UploadError::TooLarge { .. } => plain(StatusCode::PAYLOAD_TOO_LARGE, &error.to_string()),
         UploadError::Storage(cause) => failed(&Failure::from(cause)),
         UploadError::File(FileError::Read(cause)) => {
             tracing::error!(error = %cause, "a spooled file cannot be read");

@@ -19,9 +19,6 @@ use crate::body::Held;
 use crate::ingest::{Addition, Entry, Part};
 use crate::receipts::{Fingerprint, ReceiptKey};
 
-/// Longest key.
-const KEY_BYTES_MAX: usize = 255;
-
 /// A request ready to be carried out, and all that this takes.
 pub struct Job {
     pub state: Arc<State>,
@@ -37,15 +34,7 @@ pub struct Job {
 /// # Errors
 /// If it is not 1 to 255 printable characters.
 pub fn key(headers: &HeaderMap, sender: &str) -> Result<Option<ReceiptKey>, Fault> {
-    let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
-    let bytes = value.as_bytes();
-    if bytes.is_empty() || bytes.len() > KEY_BYTES_MAX || bytes.iter().any(u8::is_ascii_control) {
-        return Err(Fault::invalid(
-            "invalid_idempotency_key",
-            format!("Idempotency-Key must have 1 to {KEY_BYTES_MAX} printable characters"),
-        ));
-    }
-    Ok(Some(ReceiptKey::new(sender, bytes)))
+    ReceiptKey::sent(headers, sender).map_err(|error| Fault::invalid("invalid_idempotency_key", error.to_string()))
 }
 
 impl Job {
@@ -92,7 +81,7 @@ impl Job {
         Addition::new(move |parts| {
             let text = SuccessText::new(&state, &asked, &request_id, parts);
             let text = text.ok_or_else(|| Error::new(ErrorKind::Internal, "a request without an answer"))?;
-            state.receipts.change(key, &fingerprint, &text.0)
+            state.receipts.change(key, &fingerprint, &text.0).map(Some)
         })
     }
 }

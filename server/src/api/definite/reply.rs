@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
-use http::{HeaderName, HeaderValue, Response, StatusCode};
+use http::{HeaderValue, Response, StatusCode};
 use siltstone_ingest::{ErrorCode, RowError, Warning};
 use siltstone_storage::{SnapshotId, TableId};
 
@@ -26,8 +26,6 @@ const ERRORS_SHOWN: usize = 100;
 const PARTITIONS_SHOWN: usize = 100;
 /// Warnings listed in an answer.
 const WARNINGS_SHOWN: usize = 100;
-
-const IDEMPOTENT_REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
 /// Seconds after which a server that is being stopped may be there again.
 const RETRY_RESTART_S: u32 = 10;
@@ -234,7 +232,7 @@ pub fn success(text: &SuccessText, snapshot: Option<SnapshotId>, replayed: bool)
     }
     let mut response = respond(StatusCode::OK, whole);
     if replayed {
-        response.headers_mut().insert(IDEMPOTENT_REPLAYED, HeaderValue::from_static("true"));
+        response.headers_mut().insert(crate::receipts::IDEMPOTENT_REPLAYED, HeaderValue::from_static("true"));
     }
     response
 }
