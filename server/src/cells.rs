@@ -23,7 +23,7 @@ use arrow::datatypes::{
     UInt64Type, Utf8Type,
 };
 use arrow::util::display::{ArrayFormatter, FormatOptions};
-use siltstone_storage::{LogicalType, TYPE_METADATA_KEY, quoted_if_needed};
+use siltstone_storage::{LogicalType, TYPE_METADATA_KEY, interval, quoted_if_needed};
 
 #[cfg(test)]
 mod tests;
@@ -46,7 +46,6 @@ pub enum JsonColumns {
 /// The DuckDB name of a column's type.
 pub fn type_name(field: &Field) -> String {
     match field.data_type() {
-        DataType::Interval(_) | DataType::Duration(_) => "INTERVAL".to_owned(),
         DataType::Decimal256(precision, scale) => format!("DECIMAL({precision},{scale})"),
         DataType::List(item) | DataType::LargeList(item) | DataType::ListView(item) | DataType::LargeListView(item) => {
             format!("{}[]", type_name(item))
@@ -358,12 +357,12 @@ impl<'a> Column<'a> {
             Kind::Clock(clock, Ticks::Wide(values)) => clock.push(out, values[row]),
             Kind::Interval(values) => {
                 let interval = values[row];
-                text::push_interval(out, interval.months, interval.days, i128::from(interval.nanoseconds));
+                interval::push(out, interval.months, interval.days, i128::from(interval.nanoseconds));
             }
             Kind::Duration(unit, values) => {
                 let nanos = i128::from(values[row]) * i128::from(text::nanos_of(*unit));
                 let days = nanos / text::NANOS_PER_DAY;
-                text::push_interval(out, 0, days as i32, nanos % text::NANOS_PER_DAY);
+                interval::push(out, 0, days as i32, nanos % text::NANOS_PER_DAY);
             }
             Kind::Null
             | Kind::Utf8(_)

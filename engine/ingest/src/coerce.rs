@@ -16,6 +16,7 @@ use crate::error_vector::ErrorCode;
 use crate::json::number::Number;
 use crate::json::scanner::Token;
 use decimal::Decimal;
+use siltstone_storage::LogicalType;
 
 /// What coercion is told, and what it has to say besides the value.
 #[derive(Debug)]
@@ -118,6 +119,13 @@ pub(crate) fn decimal(token: &Token<'_>, precision: u8, scale: u8) -> Outcome<i1
     if value.unsigned_abs() < 10u128.pow(u32::from(precision)) { Ok(value) } else { Err(ErrorCode::OutOfRange) }
 }
 
+/// HUGEINT: an integer of at most [`LogicalType::HUGEINT_DIGITS`].
+pub(crate) fn hugeint(token: &Token<'_>, context: &mut Context) -> Outcome<i128> {
+    let value: i128 = integer(token, context)?;
+    let most = 10u128.pow(u32::from(LogicalType::HUGEINT_DIGITS));
+    if value.unsigned_abs() < most { Ok(value) } else { Err(ErrorCode::OutOfRange) }
+}
+
 /// Powers of ten that a double holds exactly.
 const EXACT_POWERS: [f64; 23] = [
     1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20,
@@ -194,13 +202,19 @@ impl Float for f32 {
     }
 }
 
-/// DATE, TIME, TIMESTAMP and TIMESTAMPTZ are read from text alone.
+/// DATE, TIME, INTERVAL and all timestamps but those of nanoseconds are read from text alone.
 #[inline]
 pub(crate) fn temporal<T>(token: &Token<'_>, read: impl Fn(&str) -> Option<T>) -> Outcome<T> {
     match token {
         Token::Text(text) => read(text.trim_ascii()).ok_or(ErrorCode::InvalidCast),
         _ => Err(ErrorCode::InvalidCast),
     }
+}
+
+/// TIMESTAMP_NS, which has not every year.
+pub(crate) fn timestamp_ns(token: &Token<'_>) -> Outcome<i64> {
+    let Token::Text(text) = token else { return Err(ErrorCode::InvalidCast) };
+    temporal::timestamp_ns(text.trim_ascii()).ok_or(ErrorCode::InvalidCast)?.ok_or(ErrorCode::OutOfRange)
 }
 
 #[cfg(test)]

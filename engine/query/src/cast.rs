@@ -8,12 +8,17 @@
 use std::sync::Arc;
 
 use datafusion::arrow::array::timezone::Tz;
-use datafusion::arrow::array::{Array, ArrayRef, AsArray, StringViewArray, StringViewBuilder};
+use datafusion::arrow::array::{
+    Array, ArrayRef, AsArray, IntervalMonthDayNanoBuilder, StringViewArray, StringViewBuilder, new_null_array,
+};
 use datafusion::arrow::compute::kernels::arity::unary;
 use datafusion::arrow::compute::{CastOptions, cast_with_options};
-use datafusion::arrow::datatypes::{DataType, Float32Type, Float64Type, TimeUnit};
-use datafusion::arrow::util::display::FormatOptions;
-use siltstone_storage::LogicalType;
+use datafusion::arrow::datatypes::{
+    DataType, DurationNanosecondType, Float32Type, Float64Type, IntervalMonthDayNano, IntervalMonthDayNanoType,
+    TimeUnit,
+};
+use datafusion::arrow::util::display::{FormatOptions, array_value_to_string};
+use siltstone_storage::{LogicalType, interval, timestamps};
 
 use crate::QueryError;
 use crate::error::Result;
@@ -33,21 +38,92 @@ pub(crate) fn to_column(array: &ArrayRef, ty: &LogicalType, zone: Tz) -> Result<
         LogicalType::Blob if array.data_type().is_string() => {
             Arc::new(crate::text::to_blobs(&text(array)?)?) as ArrayRef
         }
+        LogicalType::HugeInt => whole(array)?,
+        LogicalType::Interval => return intervals(array),
+        LogicalType::TimestampS | LogicalType::TimestampMs if !is_timestamp(array) => {
+            to_column(array, &LogicalType::Timestamp, zone)?
+        }
         _ => rounded(array, &target)?,
     };
     if *array.data_type() == target {
         return Ok(array);
     }
+    if let (true, DataType::Timestamp(unit, None)) = (is_timestamp(&array), &target) {
+        return in_unit(&array, *unit, ty);
+    }
     Ok(cast_with_options(&array, &target, &STRICT)?)
 }
 
-/// Times and BLOBs as DuckDB's text; the text of other types is Arrow's.
+fn is_timestamp(array: &ArrayRef) -> bool {
+    matches!(array.data_type(), DataType::Timestamp(_, None))
+}
+
+/// Timestamps without a zone as those of another type.
+fn in_unit(array: &ArrayRef, unit: TimeUnit, ty: &LogicalType) -> Result<ArrayRef> {
+    timestamps::to_unit(array, unit).map_err(|row| {
+        // Only the year of nanoseconds ends so early that the value has a text.
+        let value = array_value_to_string(&array.slice(row, 1), 0).unwrap_or_else(|_| "a timestamp".to_owned());
+        QueryError::conversion(format_args!("{value} is out of range for {ty}"))
+    })
+}
+
+/// Values without a fraction, as Arrow converts them to decimals.
+fn whole(array: &ArrayRef) -> Result<ArrayRef> {
+    Ok(match array.data_type() {
+        DataType::Boolean => cast_with_options(array, &DataType::Int64, &STRICT)?,
+        _ => rounded(array, &DataType::Int64)?,
+    })
+}
+
+/// Intervals of whole microseconds, read from text as JSON's are. A span between two times has days and a time of less than one.
+fn intervals(array: &ArrayRef) -> Result<ArrayRef> {
+    const NANOS_PER_DAY: i64 = 86_400_000_000_000;
+    let cut = |nanos: i64| nanos / 1_000 * 1_000;
+    Ok(match array.data_type() {
+        DataType::Null => new_null_array(&LogicalType::Interval.arrow(), array.len()),
+        DataType::Interval(_) => {
+            let array = cast_with_options(array, &LogicalType::Interval.arrow(), &STRICT)?;
+            let array = array.as_primitive::<IntervalMonthDayNanoType>();
+            if array.iter().flatten().all(|value| value.nanoseconds == cut(value.nanoseconds)) {
+                return Ok(Arc::new(array.clone()));
+            }
+            Arc::new(unary::<_, _, IntervalMonthDayNanoType>(array, |value| {
+                IntervalMonthDayNano::new(value.months, value.days, cut(value.nanoseconds))
+            }))
+        }
+        DataType::Duration(_) => {
+            let nanos = cast_with_options(array, &DataType::Duration(TimeUnit::Nanosecond), &STRICT)?;
+            let nanos = nanos.as_primitive::<DurationNanosecondType>();
+            // 64 bits of nanoseconds are some 100,000 days.
+            Arc::new(unary::<_, _, IntervalMonthDayNanoType>(nanos, |nanos| {
+                IntervalMonthDayNano::new(0, (nanos / NANOS_PER_DAY) as i32, cut(nanos % NANOS_PER_DAY))
+            }))
+        }
+        _ if array.data_type().is_string() => {
+            let mut builder = IntervalMonthDayNanoBuilder::with_capacity(array.len());
+            for text in &text(array)? {
+                let parsed = text.map(|text| {
+                    interval::parse(text).ok_or_else(|| {
+                        QueryError::conversion(format_args!("Could not convert string '{text}' to INTERVAL"))
+                    })
+                });
+                builder.append_option(parsed.transpose()?);
+            }
+            Arc::new(builder.finish())
+        }
+        other => {
+            return Err(QueryError::conversion(format_args!("Unimplemented type for cast ({other} -> INTERVAL)")));
+        }
+    })
+}
+
+/// Times, intervals and BLOBs as DuckDB's text; the text of other types is Arrow's.
 fn written(array: &ArrayRef, zone: Tz) -> Result<ArrayRef> {
     let as_type = |ty: DataType| cast_with_options(array, &ty, &STRICT);
     Ok(match array.data_type() {
-        DataType::Timestamp(_, None) => {
-            let array = as_type(DataType::Timestamp(TimeUnit::Microsecond, None))?;
-            Arc::new(crate::text::of_timestamps(array.as_primitive())?)
+        DataType::Timestamp(unit, None) => Arc::new(crate::text::of_timestamps(array, *unit)?),
+        DataType::Interval(_) | DataType::Duration(_) => {
+            Arc::new(crate::text::of_intervals(intervals(array)?.as_primitive()))
         }
         DataType::Timestamp(_, Some(stored)) => {
             let array = as_type(DataType::Timestamp(TimeUnit::Microsecond, Some(Arc::clone(stored))))?;

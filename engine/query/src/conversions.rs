@@ -1,5 +1,5 @@
-//! Casts that mean something else in DuckDB than in DataFusion: times and BLOBs to text, text to BLOB, UUID and JSON, and numbers
-//! with a fraction to whole ones.
+//! Casts that mean something else in DuckDB than in DataFusion: times, intervals and BLOBs to text, text to BLOB, UUID, JSON and INTERVAL,
+//! numbers with a fraction to whole ones, timestamps to those of another unit.
 //!
 //! **Invariants**
 //! 1. Each becomes a call that does what INSERT does ([`crate::cast`]); TRY_CAST gives NULL where that fails.
@@ -9,12 +9,12 @@
 use std::sync::Arc;
 
 use datafusion::arrow::array::timezone::Tz;
-use datafusion::arrow::array::{Array, ArrayRef, new_null_array};
+use datafusion::arrow::array::{Array, ArrayRef, AsArray, new_null_array};
 use datafusion::arrow::compute::{cast, concat};
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::common::{DFSchema, exec_err};
+use datafusion::common::{DFSchema, ScalarValue, exec_err};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::expr::{Cast, TryCast};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
@@ -74,6 +74,12 @@ pub(crate) fn planned(expr: Expr, schema: &DFSchema, zone: Tz) -> Result<Expr> {
     Ok(replace(expr, schema, zone, Stage::Written)?.data)
 }
 
+/// A value as one of `ty`, under its name. Not for types whose text depends on the zone.
+pub(crate) fn named(expr: Expr, ty: &LogicalType) -> Expr {
+    let conversion = Conversion::new(ty.clone(), Arc::new(ty.field("", true)), "UTC");
+    ScalarUDF::new_from_impl(conversion).call(vec![expr])
+}
+
 fn replace(expr: Expr, schema: &DFSchema, zone: Tz, stage: Stage) -> Result<Transformed<Expr>> {
     expr.transform_up(|expr| {
         let (Expr::Cast(Cast { expr: source, field }) | Expr::TryCast(TryCast { expr: source, field })) = &expr else {
@@ -86,15 +92,9 @@ fn replace(expr: Expr, schema: &DFSchema, zone: Tz, stage: Stage) -> Result<Tran
         let Some(ty) = converted(&source_field, field, stage) else {
             return Ok(Transformed::no(expr));
         };
-        let conversion = Conversion {
-            ty,
-            field: Arc::clone(field),
-            zone: zone.to_string(),
-            null_on_failure: matches!(expr, Expr::TryCast(_)),
-            signature: Signature::any(1, Volatility::Immutable),
-        };
-        let call = ScalarUDF::new_from_impl(conversion).call(vec![source.as_ref().clone()]);
-        Ok(Transformed::yes(call))
+        let null_on_failure = matches!(expr, Expr::TryCast(_));
+        let conversion = Conversion { null_on_failure, ..Conversion::new(ty, Arc::clone(field), &zone.to_string()) };
+        Ok(Transformed::yes(ScalarUDF::new_from_impl(conversion).call(vec![source.as_ref().clone()])))
     })
 }
 
@@ -106,7 +106,16 @@ fn converted(source: &Field, target: &Field, stage: Stage) -> Option<LogicalType
     }
     let (from, to) = (LogicalType::from_field(source).ok()?, LogicalType::from_field(target).ok()?);
     let ours = match (&from, &to) {
-        (L::Timestamp | L::TimestampTz | L::Time, L::Varchar) => true,
+        (
+            L::Timestamp | L::TimestampTz | L::TimestampS | L::TimestampMs | L::TimestampNs | L::Time | L::Interval,
+            L::Varchar,
+        ) => true,
+        // Spelled out, each is one of ours; its name goes with it.
+        (from, L::HugeInt | L::Interval) if !matches!(from, L::List(_) | L::Struct(_)) => stage == Stage::Written,
+        // Arrow's lists know the names of what they hold.
+        (L::List(_), to @ L::List(_)) if from != *to && holds_huge(to) => stage == Stage::Written,
+        (L::Varchar, L::TimestampS | L::TimestampMs | L::TimestampNs) => stage == Stage::Written,
+        (from, to) if from != to && is_unzoned(from) && is_unzoned(to) => stage == Stage::Written,
         // UUID and JSON are text already, but are no longer to be called so.
         (L::Blob | L::Uuid | L::Json, L::Varchar) | (L::Varchar | L::Uuid | L::Json, L::Blob | L::Uuid | L::Json) => {
             stage == Stage::Written
@@ -116,6 +125,18 @@ fn converted(source: &Field, target: &Field, stage: Stage) -> Option<LogicalType
         _ => false,
     };
     ours.then_some(to)
+}
+
+fn holds_huge(ty: &LogicalType) -> bool {
+    match ty {
+        LogicalType::List(item) => holds_huge(item),
+        ty => *ty == LogicalType::HugeInt,
+    }
+}
+
+fn is_unzoned(ty: &LogicalType) -> bool {
+    use LogicalType as L;
+    matches!(ty, L::Timestamp | L::TimestampS | L::TimestampMs | L::TimestampNs)
 }
 
 /// One such cast as a function of one argument.
@@ -130,6 +151,11 @@ struct Conversion {
 }
 
 impl Conversion {
+    fn new(ty: LogicalType, field: FieldRef, zone: &str) -> Self {
+        let signature = Signature::any(1, Volatility::Immutable);
+        Self { ty, field, zone: zone.to_owned(), null_on_failure: false, signature }
+    }
+
     fn convert(&self, array: &ArrayRef, zone: Tz) -> Result<ArrayRef> {
         let converted = crate::cast::to_column(array, &self.ty, zone)
             .map_err(|error| DataFusionError::External(Box::new(error)))?;
@@ -181,7 +207,11 @@ impl ScalarUDFImpl for Conversion {
             converted => converted?,
         };
         if is_constant {
-            return Ok(ColumnarValue::Scalar(datafusion::common::ScalarValue::try_from_array(&converted, 0)?));
+            return Ok(ColumnarValue::Scalar(match converted.as_list_opt::<i32>() {
+                // Taken from the array, a list would lose the names of what it holds.
+                Some(list) => ScalarValue::List(Arc::new(list.clone())),
+                None => ScalarValue::try_from_array(&converted, 0)?,
+            }));
         }
         Ok(ColumnarValue::Array(converted))
     }

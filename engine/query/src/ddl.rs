@@ -374,6 +374,11 @@ fn new_schema(session: &Session, create: &CreateTable) -> Result<TableSchema> {
         columns.push(column);
     }
     for (i, name) in key.iter().enumerate() {
+        let named = columns.iter().find(|column| same_name(&column.name, name));
+        if let Some(column) = named.filter(|column| column.logical_type == LogicalType::Interval) {
+            let ty = &column.logical_type;
+            return Err(QueryError::binder(format_args!("Invalid Type [{ty}]: Invalid type for index key.")));
+        }
         if !columns.iter().any(|column| same_name(&column.name, name)) {
             return Err(QueryError::catalog(format_args!(
                 "table \"{}\" has no column named \"{name}\"",

@@ -81,16 +81,21 @@ fn bucket_count(expr: &Expr) -> Option<u32> {
 fn check_transform(transform: Transform, column: &Column) -> Result<()> {
     let ty = &column.logical_type;
     let fits = match transform {
-        Transform::Identity | Transform::Bucket(_) => !matches!(ty, LogicalType::List(_) | LogicalType::Struct(_)),
-        Transform::Hour => matches!(ty, LogicalType::Timestamp | LogicalType::TimestampTz),
-        Transform::Year | Transform::Month | Transform::Day => {
-            matches!(ty, LogicalType::Timestamp | LogicalType::TimestampTz | LogicalType::Date)
+        Transform::Identity | Transform::Bucket(_) => {
+            !matches!(ty, LogicalType::List(_) | LogicalType::Struct(_) | LogicalType::Interval)
         }
+        Transform::Hour => is_point_in_time(ty),
+        Transform::Year | Transform::Month | Transform::Day => is_point_in_time(ty) || *ty == LogicalType::Date,
     };
     if fits {
         return Ok(());
     }
     Err(QueryError::binder(format_args!("column \"{}\" of type {ty} has no such part", column.name)))
+}
+
+fn is_point_in_time(ty: &LogicalType) -> bool {
+    use LogicalType as L;
+    matches!(ty, L::Timestamp | L::TimestampTz | L::TimestampS | L::TimestampMs | L::TimestampNs)
 }
 
 fn sort_key(table: &Table, key: &OrderByExpr) -> Result<SortKey> {

@@ -154,7 +154,8 @@ fn value(ty: &LogicalType, literal: &ScalarValue) -> Option<Value> {
     if matches!(ty, LogicalType::Varchar | LogicalType::Uuid | LogicalType::Json) {
         return Some(Value::Text(literal.try_as_str()??.to_owned()));
     }
-    if literal.data_type() != ty.arrow() {
+    // Storage does not compare intervals.
+    if literal.data_type() != ty.arrow() || *ty == LogicalType::Interval {
         return None;
     }
     crate::value::value(ty, &literal.to_array().ok()?, 0)

@@ -8,22 +8,54 @@ use std::fmt::Write;
 
 use datafusion::arrow::array::timezone::Tz;
 use datafusion::arrow::array::{
-    Array, BinaryViewArray, BinaryViewBuilder, PrimitiveArray, StringViewArray, StringViewBuilder,
+    Array, ArrayRef, AsArray, BinaryViewArray, BinaryViewBuilder, PrimitiveArray, StringViewArray, StringViewBuilder,
 };
-use datafusion::arrow::datatypes::{ArrowPrimitiveType, Time64MicrosecondType, TimestampMicrosecondType};
+use datafusion::arrow::datatypes::{
+    ArrowPrimitiveType, IntervalMonthDayNanoType, Time64MicrosecondType, TimeUnit, TimestampMicrosecondType,
+    TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType,
+};
 use datafusion::arrow::temporal_conversions::{as_datetime, as_datetime_with_timezone};
+
+use siltstone_storage::interval;
 
 use crate::QueryError;
 use crate::error::Result;
 
 const MICROS_PER_SECOND: i64 = 1_000_000;
 
-/// Points in time without a zone: `2024-01-15 12:00:00.5`.
-pub(crate) fn of_timestamps(array: &PrimitiveArray<TimestampMicrosecondType>) -> Result<StringViewArray> {
-    of_primitives(array, |micros| {
-        let moment = as_datetime::<TimestampMicrosecondType>(micros)?;
-        Some(format!("{}{}", moment.format("%Y-%m-%d %H:%M:%S"), fraction(micros)))
+/// Points in time without a zone, in counts of `unit`: `2024-01-15 12:00:00.5`.
+pub(crate) fn of_timestamps(array: &ArrayRef, unit: TimeUnit) -> Result<StringViewArray> {
+    match unit {
+        TimeUnit::Second => of_unzoned(array.as_primitive::<TimestampSecondType>()),
+        TimeUnit::Millisecond => of_unzoned(array.as_primitive::<TimestampMillisecondType>()),
+        TimeUnit::Microsecond => of_unzoned(array.as_primitive::<TimestampMicrosecondType>()),
+        TimeUnit::Nanosecond => of_unzoned(array.as_primitive::<TimestampNanosecondType>()),
+    }
+}
+
+fn of_unzoned<T: ArrowPrimitiveType<Native = i64>>(array: &PrimitiveArray<T>) -> Result<StringViewArray> {
+    of_primitives(array, |count| {
+        let moment = as_datetime::<T>(count)?;
+        let fraction = match moment.and_utc().timestamp_subsec_nanos() {
+            0 => String::new(),
+            nanos => format!(".{nanos:09}").trim_end_matches('0').to_owned(),
+        };
+        Some(format!("{}{fraction}", moment.format("%Y-%m-%d %H:%M:%S")))
     })
+}
+
+/// Intervals: `1 year 2 months 3 days 04:05:06.5`.
+pub(crate) fn of_intervals(array: &PrimitiveArray<IntervalMonthDayNanoType>) -> StringViewArray {
+    let mut builder = StringViewBuilder::with_capacity(array.len());
+    let mut text = Vec::new();
+    for value in array {
+        builder.append_option(value.map(|value| {
+            text.clear();
+            interval::push(&mut text, value.months, value.days, i128::from(value.nanoseconds));
+            String::from_utf8_lossy(&text)
+        }));
+    }
+    builder.finish()
 }
 
 /// Points in time as the clocks of `zone` show them: `2024-01-15 12:00:00+05:30`.
@@ -57,8 +89,9 @@ fn of_primitives<T: ArrowPrimitiveType<Native = i64>>(
         match value {
             None => builder.append_null(),
             Some(value) => {
-                let text = text(value)
-                    .ok_or_else(|| QueryError::conversion(format_args!("{value} microseconds are no point in time")))?;
+                let text = text(value).ok_or_else(|| {
+                    QueryError::conversion(format_args!("{value} is no point in time: {}", T::DATA_TYPE))
+                })?;
                 builder.append_value(text);
             }
         }

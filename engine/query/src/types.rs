@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use datafusion::arrow::datatypes::{DataType as ArrowType, Field, FieldRef};
+use datafusion::arrow::datatypes::FieldRef;
 use datafusion::error::DataFusionError;
 use datafusion::logical_expr::planner::TypePlanner;
 use datafusion::sql::sqlparser::ast::{ArrayElemTypeDef, DataType, ExactNumberInfo, TimezoneInfo};
@@ -50,9 +50,10 @@ pub(crate) fn logical_type(sql: &DataType) -> Result<LogicalType> {
         }
         DataType::Date => L::Date,
         DataType::Time(_, TimezoneInfo::None | TimezoneInfo::WithoutTimeZone) => L::Time,
-        DataType::Timestamp(_, TimezoneInfo::None | TimezoneInfo::WithoutTimeZone) | DataType::Datetime(_) => {
-            L::Timestamp
-        }
+        DataType::HugeInt | DataType::Int128 => L::HugeInt,
+        DataType::Interval { .. } => L::Interval,
+        DataType::Timestamp(digits, TimezoneInfo::None | TimezoneInfo::WithoutTimeZone)
+        | DataType::Datetime(digits) => timestamp_type(*digits)?,
         DataType::Timestamp(_, TimezoneInfo::WithTimeZone | TimezoneInfo::Tz) => L::TimestampTz,
         DataType::Uuid => L::Uuid,
         DataType::JSON => L::Json,
@@ -105,6 +106,17 @@ fn decimal_type(info: &ExactNumberInfo) -> Result<LogicalType> {
     }
 }
 
+/// TIMESTAMP with so many digits below the second.
+fn timestamp_type(digits: Option<u64>) -> Result<LogicalType> {
+    match digits {
+        Some(0) => Ok(LogicalType::TimestampS),
+        Some(1..=3) => Ok(LogicalType::TimestampMs),
+        None | Some(4..=6) => Ok(LogicalType::Timestamp),
+        Some(7..=9) => Ok(LogicalType::TimestampNs),
+        Some(_) => Err(QueryError::binder("TIMESTAMP only supports until nano-second precision (9)")),
+    }
+}
+
 /// DuckDB's names that the parser has no variant for.
 fn custom_type(name: &str, arguments: &[String]) -> Result<LogicalType> {
     use LogicalType as L;
@@ -122,6 +134,10 @@ fn custom_type(name: &str, arguments: &[String]) -> Result<LogicalType> {
         "LOGICAL" => L::Boolean,
         "BPCHAR" | "STRING" => L::Varchar,
         "TIMESTAMP_US" => L::Timestamp,
+        "TIMESTAMP_S" => L::TimestampS,
+        "TIMESTAMP_MS" => L::TimestampMs,
+        "TIMESTAMP_NS" => L::TimestampNs,
+        "HUGEINT" => L::HugeInt,
         "TIMESTAMPTZ" => L::TimestampTz,
         "JSON" => L::Json,
         "UUID" => L::Uuid,
@@ -135,13 +151,6 @@ pub(crate) struct LakeTypes;
 
 impl TypePlanner for LakeTypes {
     fn plan_type_field(&self, sql_type: &DataType) -> Result<Option<FieldRef>, DataFusionError> {
-        match sql_type {
-            // The parser's names for what DataFusion alone understands.
-            DataType::HugeInt | DataType::Int128 => {
-                return Ok(Some(Arc::new(Field::new("", ArrowType::Decimal128(38, 0), true))));
-            }
-            _ => {}
-        }
         match logical_type(sql_type) {
             Ok(ty) => Ok(Some(Arc::new(ty.field("", true)))),
             Err(error) if error.kind == QueryErrorKind::User && error.message.starts_with("Not implemented") => {

@@ -4,7 +4,7 @@ use datafusion::arrow::array::{Array, ArrayRef, AsArray};
 use datafusion::arrow::datatypes::*;
 use datafusion::arrow::util::display::array_value_to_string;
 use datafusion::common::ScalarValue;
-use siltstone_storage::{LogicalType, Value};
+use siltstone_storage::{LogicalType, Value, interval};
 
 /// `value` of a column of type `ty`; `None` is NULL. `None` back if the value is not of that type.
 pub(crate) fn scalar(ty: &LogicalType, value: Option<&Value>) -> Option<ScalarValue> {
@@ -33,6 +33,13 @@ pub(crate) fn scalar(ty: &LogicalType, value: Option<&Value>) -> Option<ScalarVa
         (L::Time, Value::Int(v)) => ScalarValue::Time64Microsecond(Some(*v)),
         (L::Timestamp, Value::Int(v)) => ScalarValue::TimestampMicrosecond(Some(*v), None),
         (L::TimestampTz, Value::Int(v)) => ScalarValue::TimestampMicrosecond(Some(*v), Some("UTC".into())),
+        (L::HugeInt, Value::Decimal(v)) => ScalarValue::Decimal128(Some(*v), L::HUGEINT_DIGITS, 0),
+        (L::TimestampS, Value::Int(v)) => ScalarValue::TimestampSecond(Some(*v), None),
+        (L::TimestampMs, Value::Int(v)) => ScalarValue::TimestampMillisecond(Some(*v), None),
+        (L::TimestampNs, Value::Int(v)) => ScalarValue::TimestampNanosecond(Some(*v), None),
+        (L::Interval, Value::Interval { months, days, nanos }) => {
+            ScalarValue::IntervalMonthDayNano(Some(IntervalMonthDayNano::new(*months, *days, *nanos)))
+        }
         _ => return None,
     })
 }
@@ -55,12 +62,19 @@ pub(crate) fn value(ty: &LogicalType, array: &ArrayRef, row: usize) -> Option<Va
         L::UBigInt => Value::UInt(array.as_primitive::<UInt64Type>().value(row)),
         L::Real => Value::Float(array.as_primitive::<Float32Type>().value(row).into()),
         L::Double => Value::Float(array.as_primitive::<Float64Type>().value(row)),
-        L::Decimal { .. } => Value::Decimal(array.as_primitive::<Decimal128Type>().value(row)),
+        L::Decimal { .. } | L::HugeInt => Value::Decimal(array.as_primitive::<Decimal128Type>().value(row)),
         L::Varchar | L::Uuid | L::Json => Value::Text(array.as_string_view().value(row).to_owned()),
         L::Blob => Value::Bytes(array.as_binary_view().value(row).to_vec()),
         L::Date => Value::Int(array.as_primitive::<Date32Type>().value(row).into()),
         L::Time => Value::Int(array.as_primitive::<Time64MicrosecondType>().value(row)),
         L::Timestamp | L::TimestampTz => Value::Int(array.as_primitive::<TimestampMicrosecondType>().value(row)),
+        L::TimestampS => Value::Int(array.as_primitive::<TimestampSecondType>().value(row)),
+        L::TimestampMs => Value::Int(array.as_primitive::<TimestampMillisecondType>().value(row)),
+        L::TimestampNs => Value::Int(array.as_primitive::<TimestampNanosecondType>().value(row)),
+        L::Interval => {
+            let value = array.as_primitive::<IntervalMonthDayNanoType>().value(row);
+            Value::Interval { months: value.months, days: value.days, nanos: value.nanoseconds }
+        }
         L::List(_) | L::Struct(_) => return None,
     })
 }
@@ -72,7 +86,13 @@ pub(crate) fn sql_text(ty: &LogicalType, default: Option<&Value>) -> Option<Stri
     Some(match value {
         Value::Bool(_) | Value::UInt(_) | Value::Float(_) | Value::Decimal(_) => scalar.to_string(),
         Value::Int(v) => match ty {
-            LogicalType::Date | LogicalType::Time | LogicalType::Timestamp | LogicalType::TimestampTz => {
+            LogicalType::Date
+            | LogicalType::Time
+            | LogicalType::Timestamp
+            | LogicalType::TimestampTz
+            | LogicalType::TimestampS
+            | LogicalType::TimestampMs
+            | LogicalType::TimestampNs => {
                 let array = scalar.to_array().ok()?;
                 let text = array_value_to_string(&array, 0).ok()?;
                 format!("'{text}'")
@@ -83,6 +103,11 @@ pub(crate) fn sql_text(ty: &LogicalType, default: Option<&Value>) -> Option<Stri
         Value::Bytes(bytes) => {
             let hex: String = bytes.iter().map(|byte| format!("\\x{byte:02X}")).collect();
             format!("'{hex}'")
+        }
+        Value::Interval { months, days, nanos } => {
+            let mut text = Vec::new();
+            interval::push(&mut text, *months, *days, i128::from(*nanos));
+            format!("'{}'", String::from_utf8_lossy(&text))
         }
     })
 }

@@ -2,7 +2,7 @@
 //! a segment.
 //!
 //! An array is a presence byte (0: no NULL, 1: some), then for 1 a bitmap of the rows that are not NULL, then the values:
-//! booleans as bits; numbers at their fixed width; text and bytes as a width byte, lengths of that width, and the bytes; a LIST as
+//! booleans as bits; numbers, times and intervals at their fixed width; text and bytes as a width byte, lengths of that width, and the bytes; a LIST as
 //! lengths likewise and its child array; a STRUCT as its children. An array of NULLs alone has no values. Numbers are little-endian, bits
 //! are counted from the lowest, unused bits are zero.
 //!
@@ -16,11 +16,7 @@
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::{
-    ArrowPrimitiveType, ByteViewType, Date32Type, Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type,
-    Int32Type, Int64Type, Time64MicrosecondType, TimestampMicrosecondType, UInt8Type, UInt16Type, UInt32Type,
-    UInt64Type,
-};
+use arrow_array::types::{ArrowPrimitiveType, ByteViewType};
 use arrow_array::{Array, ArrayRef, BooleanArray, GenericByteViewArray, ListArray, PrimitiveArray, StructArray};
 use arrow_buffer::{BooleanBuffer, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow_schema::{DataType, Fields};
@@ -45,7 +41,13 @@ const SOME_NULLS: u8 = 1;
 
 /// Runs `$body` with `$t` as the Arrow type of a fixed-width [`DataType`], else `$other`.
 macro_rules! with_fixed_width {
-    ($data_type:expr, $t:ident => $body:expr, $other:pat => $else:expr) => {
+    ($data_type:expr, $t:ident => $body:expr, $other:pat => $else:expr) => {{
+        use arrow_array::types::{
+            Date32Type, Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type,
+            IntervalMonthDayNanoType, Time64MicrosecondType, TimestampMicrosecondType, TimestampMillisecondType,
+            TimestampNanosecondType, TimestampSecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
+        };
+        use arrow_schema::{IntervalUnit, TimeUnit};
         match $data_type {
             DataType::Int8 => {
                 type $t = Int8Type;
@@ -99,13 +101,29 @@ macro_rules! with_fixed_width {
                 type $t = Time64MicrosecondType;
                 $body
             }
-            DataType::Timestamp(..) => {
+            DataType::Timestamp(TimeUnit::Second, _) => {
+                type $t = TimestampSecondType;
+                $body
+            }
+            DataType::Timestamp(TimeUnit::Millisecond, _) => {
+                type $t = TimestampMillisecondType;
+                $body
+            }
+            DataType::Timestamp(TimeUnit::Microsecond, _) => {
                 type $t = TimestampMicrosecondType;
+                $body
+            }
+            DataType::Timestamp(TimeUnit::Nanosecond, _) => {
+                type $t = TimestampNanosecondType;
+                $body
+            }
+            DataType::Interval(IntervalUnit::MonthDayNano) => {
+                type $t = IntervalMonthDayNanoType;
                 $body
             }
             $other => $else,
         }
-    };
+    }};
 }
 pub(crate) use with_fixed_width;
 

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use arrow_array::builder::{BinaryViewBuilder, StringViewBuilder};
 use arrow_array::types::{
     Date32Type, Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type,
-    Time64MicrosecondType, TimestampMicrosecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
+    IntervalMonthDayNano, IntervalMonthDayNanoType, Time64MicrosecondType, TimestampMicrosecondType,
+    TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType, UInt8Type, UInt16Type, UInt32Type,
+    UInt64Type,
 };
 use arrow_array::{ArrayRef, ArrowPrimitiveType, BooleanArray, PrimitiveArray};
 
@@ -67,11 +69,20 @@ pub(crate) fn constant_array(logical_type: &LogicalType, value: &Value, rows: us
                 .with_precision_and_scale(*precision, *scale as i8)
                 .ok()?,
         ),
+        (T::HugeInt, Value::Decimal(v)) => {
+            Arc::new(PrimitiveArray::<Decimal128Type>::from_value(*v, rows).with_data_type(T::HugeInt.arrow()))
+        }
         (T::Date, Value::Int(v)) => constant::<Date32Type>(i32::try_from(*v).ok()?, rows),
         (T::Time, Value::Int(v)) => constant::<Time64MicrosecondType>(*v, rows),
         (T::Timestamp, Value::Int(v)) => constant::<TimestampMicrosecondType>(*v, rows),
         (T::TimestampTz, Value::Int(v)) => {
             Arc::new(PrimitiveArray::<TimestampMicrosecondType>::from_value(*v, rows).with_timezone("UTC"))
+        }
+        (T::TimestampS, Value::Int(v)) => constant::<TimestampSecondType>(*v, rows),
+        (T::TimestampMs, Value::Int(v)) => constant::<TimestampMillisecondType>(*v, rows),
+        (T::TimestampNs, Value::Int(v)) => constant::<TimestampNanosecondType>(*v, rows),
+        (T::Interval, Value::Interval { months, days, nanos }) => {
+            constant::<IntervalMonthDayNanoType>(IntervalMonthDayNano::new(*months, *days, *nanos), rows)
         }
         (T::Varchar | T::Uuid | T::Json, Value::Text(v)) => {
             let mut builder = StringViewBuilder::with_capacity(rows).with_deduplicate_strings();

@@ -13,11 +13,12 @@ use std::cmp::Ordering;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
     ArrowPrimitiveType, Date32Type, Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type,
-    Int64Type, Time64MicrosecondType, TimestampMicrosecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
+    Int64Type, Time64MicrosecondType, TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType,
+    TimestampSecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
 use arrow_array::{Array, PrimitiveArray};
 use arrow_buffer::{BooleanBuffer, NullBuffer};
-use arrow_schema::DataType;
+use arrow_schema::{DataType, TimeUnit};
 
 use crate::encoding::keys::Key;
 use crate::error::{Error, ErrorKind, Result};
@@ -37,7 +38,7 @@ pub(crate) enum Condition {
     IsNotNull,
     /// A number of a type that is not a decimal, or BOOLEAN.
     Key(KeyTest),
-    /// A decimal.
+    /// A decimal or HUGEINT.
     Decimal(KeyTest, Wanted<i128>),
     /// Text or bytes.
     Bytes(Wanted<Vec<u8>>),
@@ -73,7 +74,7 @@ impl Condition {
             LogicalType::Varchar | LogicalType::Uuid | LogicalType::Json | LogicalType::Blob => {
                 Self::Bytes(wanted.map(|value| Some(value.bytes_of(ty)?.to_vec()), misfit)?)
             }
-            LogicalType::Decimal { .. } => {
+            LogicalType::Decimal { .. } | LogicalType::HugeInt => {
                 let wanted = wanted.map(|value| number_of(ty, value), misfit)?;
                 Self::Decimal(KeyTest::new(&wanted, Domain::Signed), wanted)
             }
@@ -171,7 +172,10 @@ fn test_keys(test: &KeyTest, array: &dyn Array) -> BooleanBuffer {
         DataType::UInt64 => test_values::<UInt64Type>(test, array),
         DataType::Date32 => test_values::<Date32Type>(test, array),
         DataType::Time64(_) => test_values::<Time64MicrosecondType>(test, array),
-        DataType::Timestamp(..) => test_values::<TimestampMicrosecondType>(test, array),
+        DataType::Timestamp(TimeUnit::Second, _) => test_values::<TimestampSecondType>(test, array),
+        DataType::Timestamp(TimeUnit::Millisecond, _) => test_values::<TimestampMillisecondType>(test, array),
+        DataType::Timestamp(TimeUnit::Microsecond, _) => test_values::<TimestampMicrosecondType>(test, array),
+        DataType::Timestamp(TimeUnit::Nanosecond, _) => test_values::<TimestampNanosecondType>(test, array),
         DataType::Float32 => {
             let values = array.as_primitive::<Float32Type>().values();
             test.mask(values.len(), |row| order_of_f32(values[row]).key())
@@ -439,7 +443,7 @@ fn number_of(ty: &LogicalType, value: &Value) -> Option<i128> {
             (f64::from(single) == *value || value.is_nan()).then_some(i128::from(order_of_f32(single)))
         }
         Value::Float(value) => Some(i128::from(order_of_f64(*value))),
-        Value::Text(_) | Value::Bytes(_) => None,
+        Value::Text(_) | Value::Bytes(_) | Value::Interval { .. } => None,
     }
 }
 

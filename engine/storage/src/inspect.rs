@@ -335,5 +335,6 @@ pub(crate) fn shown(value: Option<&Value>) -> String {
         Some(Value::Float(value)) => value.to_string(),
         Some(Value::Text(value)) => cut(format!("{value:?}")),
         Some(Value::Bytes(value)) => cut(format!("{value:02x?}")),
+        Some(Value::Interval { months, days, nanos }) => format!("{months} months {days} days {nanos} ns"),
     }
 }

@@ -47,6 +47,7 @@ pub mod fuzzing;
 mod history;
 mod ids;
 mod inspect;
+pub mod interval;
 pub mod io;
 mod jobs;
 mod key_index;
@@ -79,6 +80,7 @@ mod sweep;
 mod table_map;
 #[cfg(test)]
 mod test_arrays;
+pub mod timestamps;
 mod transaction;
 mod value;
 mod verify;

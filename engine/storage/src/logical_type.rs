@@ -9,11 +9,11 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
-use arrow_schema::{DataType, Field, Fields, TimeUnit};
+use arrow_schema::{DataType, Field, Fields, IntervalUnit, TimeUnit};
 
 use crate::error::{Error, ErrorKind, Result};
 
-/// Key of the Arrow field metadata that tells apart types with the same Arrow form (`UUID`, `JSON`).
+/// Key of the Arrow field metadata that tells apart types with the same Arrow form (`UUID`, `JSON`, `HUGEINT`).
 pub const TYPE_METADATA_KEY: &str = "siltstone.type";
 
 /// A column type. Names follow DuckDB.
@@ -29,6 +29,8 @@ pub enum LogicalType {
     USmallInt,
     UInteger,
     UBigInt,
+    /// Whole numbers of up to 38 digits, of either sign.
+    HugeInt,
     Real,
     Double,
     /// Up to 38 digits, `scale` of them after the point; `0 <= scale <= precision`.
@@ -46,6 +48,14 @@ pub enum LogicalType {
     Timestamp,
     /// Microseconds since 1970-01-01 UTC.
     TimestampTz,
+    /// Seconds since 1970-01-01, no zone.
+    TimestampS,
+    /// Milliseconds since 1970-01-01, no zone.
+    TimestampMs,
+    /// Nanoseconds since 1970-01-01, no zone: from 1677-09-21 to 2262-04-11.
+    TimestampNs,
+    /// Months, days and microseconds, each with a sign of its own. Arrow counts nanoseconds; none but whole microseconds are written.
+    Interval,
     /// Lower-case text with dashes.
     Uuid,
     /// Text that is valid JSON.
@@ -58,6 +68,8 @@ pub enum LogicalType {
 impl LogicalType {
     /// Deepest nesting of LIST and STRUCT that a column may have.
     pub const DEPTH_MAX: usize = 32;
+    /// Digits of a HUGEINT: as many as a decimal of 128 bits has.
+    pub const HUGEINT_DIGITS: u8 = 38;
 
     /// The Arrow type that holds values of this type.
     pub fn arrow(&self) -> DataType {
@@ -74,12 +86,17 @@ impl LogicalType {
             Self::Real => DataType::Float32,
             Self::Double => DataType::Float64,
             Self::Decimal { precision, scale } => DataType::Decimal128(*precision, *scale as i8),
+            Self::HugeInt => DataType::Decimal128(Self::HUGEINT_DIGITS, 0),
             Self::Varchar | Self::Uuid | Self::Json => DataType::Utf8View,
             Self::Blob => DataType::BinaryView,
             Self::Date => DataType::Date32,
             Self::Time => DataType::Time64(TimeUnit::Microsecond),
             Self::Timestamp => DataType::Timestamp(TimeUnit::Microsecond, None),
             Self::TimestampTz => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+            Self::TimestampS => DataType::Timestamp(TimeUnit::Second, None),
+            Self::TimestampMs => DataType::Timestamp(TimeUnit::Millisecond, None),
+            Self::TimestampNs => DataType::Timestamp(TimeUnit::Nanosecond, None),
+            Self::Interval => DataType::Interval(IntervalUnit::MonthDayNano),
             Self::List(item) => DataType::List(Arc::new(item.field("item", true))),
             Self::Struct(fields) => {
                 DataType::Struct(fields.iter().map(|(name, ty)| ty.field(name, true)).collect::<Fields>())
@@ -87,11 +104,11 @@ impl LogicalType {
         }
     }
 
-    /// An Arrow field of this type; UUID and JSON carry [`TYPE_METADATA_KEY`].
+    /// An Arrow field of this type; UUID, JSON and HUGEINT carry [`TYPE_METADATA_KEY`].
     pub fn field(&self, name: &str, nullable: bool) -> Field {
         let field = Field::new(name, self.arrow(), nullable);
         match self {
-            Self::Uuid | Self::Json => {
+            Self::Uuid | Self::Json | Self::HugeInt => {
                 field.with_metadata(HashMap::from([(TYPE_METADATA_KEY.to_owned(), self.to_string())]))
             }
             _ => field,
@@ -116,6 +133,7 @@ impl LogicalType {
             DataType::UInt64 => Self::UBigInt,
             DataType::Float16 | DataType::Float32 => Self::Real,
             DataType::Float64 => Self::Double,
+            DataType::Decimal128(Self::HUGEINT_DIGITS, 0) if marked == Some("HUGEINT") => Self::HugeInt,
             DataType::Decimal32(p, s) | DataType::Decimal64(p, s) | DataType::Decimal128(p, s) if *s >= 0 => {
                 Self::Decimal { precision: *p, scale: *s as u8 }
             }
@@ -133,8 +151,12 @@ impl LogicalType {
             }
             DataType::Date32 | DataType::Date64 => Self::Date,
             DataType::Time32(_) | DataType::Time64(_) => Self::Time,
-            DataType::Timestamp(_, None) => Self::Timestamp,
+            DataType::Timestamp(TimeUnit::Second, None) => Self::TimestampS,
+            DataType::Timestamp(TimeUnit::Millisecond, None) => Self::TimestampMs,
+            DataType::Timestamp(TimeUnit::Microsecond, None) => Self::Timestamp,
+            DataType::Timestamp(TimeUnit::Nanosecond, None) => Self::TimestampNs,
             DataType::Timestamp(_, Some(_)) => Self::TimestampTz,
+            DataType::Interval(_) | DataType::Duration(_) => Self::Interval,
             DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _) => {
                 Self::List(Box::new(Self::from_field(item)?))
             }
@@ -176,6 +198,7 @@ impl fmt::Display for LogicalType {
             Self::USmallInt => "USMALLINT",
             Self::UInteger => "UINTEGER",
             Self::UBigInt => "UBIGINT",
+            Self::HugeInt => "HUGEINT",
             Self::Real => "FLOAT",
             Self::Double => "DOUBLE",
             Self::Decimal { precision, scale } => return write!(f, "DECIMAL({precision},{scale})"),
@@ -185,6 +208,10 @@ impl fmt::Display for LogicalType {
             Self::Time => "TIME",
             Self::Timestamp => "TIMESTAMP",
             Self::TimestampTz => "TIMESTAMP WITH TIME ZONE",
+            Self::TimestampS => "TIMESTAMP_S",
+            Self::TimestampMs => "TIMESTAMP_MS",
+            Self::TimestampNs => "TIMESTAMP_NS",
+            Self::Interval => "INTERVAL",
             Self::Uuid => "UUID",
             Self::Json => "JSON",
             Self::List(item) => return write!(f, "{item}[]"),

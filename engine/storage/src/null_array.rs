@@ -9,11 +9,7 @@
 
 use std::sync::Arc;
 
-use arrow_array::types::{
-    BinaryViewType, ByteViewType, Date32Type, Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type,
-    Int64Type, StringViewType, Time64MicrosecondType, TimestampMicrosecondType, UInt8Type, UInt16Type, UInt32Type,
-    UInt64Type,
-};
+use arrow_array::types::{BinaryViewType, ByteViewType, StringViewType};
 use arrow_array::{
     ArrayRef, BooleanArray, GenericByteViewArray, ListArray, PrimitiveArray, StructArray, new_empty_array,
 };

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use arrow_array::types::Decimal128Type;
+use arrow_array::types::{Decimal128Type, IntervalMonthDayNano};
 use arrow_array::{
     Array, ArrayRef, BinaryViewArray, BooleanArray, Date32Array, Decimal128Array, Float32Array, Float64Array,
-    Int8Array, Int16Array, Int32Array, Int64Array, ListArray, PrimitiveArray, StringViewArray, StructArray,
-    Time64MicrosecondArray, TimestampMicrosecondArray, UInt8Array, UInt16Array, UInt32Array, UInt64Array,
+    Int8Array, Int16Array, Int32Array, Int64Array, IntervalMonthDayNanoArray, ListArray, PrimitiveArray,
+    StringViewArray, StructArray, Time64MicrosecondArray, TimestampMicrosecondArray, TimestampMillisecondArray,
+    TimestampNanosecondArray, TimestampSecondArray, UInt8Array, UInt16Array, UInt32Array, UInt64Array,
 };
 use arrow_buffer::{NullBuffer, OffsetBuffer};
 use arrow_schema::Fields;
@@ -90,7 +91,14 @@ impl ArraySpec {
             ),
             LogicalType::Real => Arc::new(Float32Array::new(ints.iter().map(|v| float(*v) as f32).collect(), nulls)),
             LogicalType::Double => Arc::new(Float64Array::new(ints.iter().map(|v| float(*v)).collect(), nulls)),
-            LogicalType::Decimal { .. } => {
+            LogicalType::TimestampS => primitive!(TimestampSecondArray, i64),
+            LogicalType::TimestampMs => primitive!(TimestampMillisecondArray, i64),
+            LogicalType::TimestampNs => primitive!(TimestampNanosecondArray, i64),
+            LogicalType::Interval => {
+                let interval = |v: &u64| IntervalMonthDayNano::new(*v as i32, (*v >> 32) as i32, *v as i64);
+                Arc::new(IntervalMonthDayNanoArray::new(ints.iter().map(interval).collect(), nulls))
+            }
+            LogicalType::Decimal { .. } | LogicalType::HugeInt => {
                 let values = ints.iter().map(|v| i128::from(*v as i64) * (1 + i128::from(v % 3) * 1_000_000_007));
                 let array: Decimal128Array = PrimitiveArray::<Decimal128Type>::new(values.collect(), nulls);
                 Arc::new(array.with_data_type(ty.arrow()))
@@ -193,6 +201,11 @@ pub(crate) fn any_type() -> impl Strategy<Value = LogicalType> {
             LogicalType::TimestampTz,
             LogicalType::Uuid,
             LogicalType::Json,
+            LogicalType::HugeInt,
+            LogicalType::TimestampS,
+            LogicalType::TimestampMs,
+            LogicalType::TimestampNs,
+            LogicalType::Interval,
         ]),
         Just(LogicalType::Varchar),
         (1_u8..=38).prop_flat_map(|precision| {

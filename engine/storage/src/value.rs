@@ -4,17 +4,17 @@ use std::cmp::Ordering;
 
 use crate::logical_type::LogicalType;
 
-/// One non-NULL value of some column. The column's type says what it means: dates are days, times and timestamps
-/// microseconds, a decimal is unscaled.
+/// One non-NULL value of some column. The column's type says what it means: dates are days, times microseconds, timestamps
+/// counts of their type's unit, a decimal is unscaled.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
     /// BOOLEAN.
     Bool(bool),
-    /// Signed integers, DATE (days), TIME and timestamps (µs).
+    /// Signed integers, DATE (days), TIME (µs) and timestamps (in the unit of their type).
     Int(i64),
     /// Unsigned integers.
     UInt(u64),
-    /// DECIMAL, unscaled.
+    /// DECIMAL, unscaled; HUGEINT.
     Decimal(i128),
     /// REAL and DOUBLE.
     Float(f64),
@@ -22,11 +22,20 @@ pub enum Value {
     Text(String),
     /// BLOB.
     Bytes(Vec<u8>),
+    /// INTERVAL; no bound of a zone map.
+    Interval {
+        /// Calendar months.
+        months: i32,
+        /// Days.
+        days: i32,
+        /// Nanoseconds of the rest.
+        nanos: i64,
+    },
 }
 
 impl Value {
     /// Order of two values of one column: numbers by size (floats by IEEE total order), text and bytes bytewise.
-    /// `None` when they are of different variants.
+    /// `None` when they are of different variants, and for intervals, which order only as SQL says.
     pub fn compare(&self, other: &Self) -> Option<Ordering> {
         Some(match (self, other) {
             (Self::Bool(a), Self::Bool(b)) => a.cmp(b),
@@ -47,13 +56,24 @@ impl Value {
             Self::Bool(_) => matches!(ty, T::Boolean),
             Self::Int(_) => matches!(
                 ty,
-                T::TinyInt | T::SmallInt | T::Integer | T::BigInt | T::Date | T::Time | T::Timestamp | T::TimestampTz
+                T::TinyInt
+                    | T::SmallInt
+                    | T::Integer
+                    | T::BigInt
+                    | T::Date
+                    | T::Time
+                    | T::Timestamp
+                    | T::TimestampTz
+                    | T::TimestampS
+                    | T::TimestampMs
+                    | T::TimestampNs
             ),
             Self::UInt(_) => matches!(ty, T::UTinyInt | T::USmallInt | T::UInteger | T::UBigInt),
-            Self::Decimal(_) => matches!(ty, T::Decimal { .. }),
+            Self::Decimal(_) => matches!(ty, T::Decimal { .. } | T::HugeInt),
             Self::Float(_) => matches!(ty, T::Real | T::Double),
             Self::Text(_) => matches!(ty, T::Varchar | T::Uuid | T::Json),
             Self::Bytes(_) => matches!(ty, T::Blob),
+            Self::Interval { .. } => matches!(ty, T::Interval),
         }
     }
 

@@ -8,11 +8,11 @@
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
     ArrowPrimitiveType, ByteViewType, Date32Type, Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type,
-    Int32Type, Int64Type, Time64MicrosecondType, TimestampMicrosecondType, UInt8Type, UInt16Type, UInt32Type,
-    UInt64Type,
+    Int32Type, Int64Type, Time64MicrosecondType, TimestampMicrosecondType, TimestampMillisecondType,
+    TimestampNanosecondType, TimestampSecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
 use arrow_array::{Array, BooleanArray, GenericByteViewArray, PrimitiveArray};
-use arrow_schema::DataType;
+use arrow_schema::{DataType, TimeUnit};
 
 use crate::logical_type::LogicalType;
 use crate::value::Value;
@@ -37,7 +37,7 @@ pub struct ZoneMap {
 }
 
 impl ZoneMap {
-    /// Statistics of an array in the Arrow form of `ty`. JSON, LIST and STRUCT have no bounds.
+    /// Statistics of an array in the Arrow form of `ty`. JSON, INTERVAL, LIST and STRUCT have no bounds.
     pub(crate) fn of(ty: &LogicalType, array: &dyn Array) -> Self {
         let bounds = match ty {
             LogicalType::Json | LogicalType::List(_) | LogicalType::Struct(_) => Bounds::default(),
@@ -87,7 +87,10 @@ impl Bounds {
             DataType::Int64 => signed::<Int64Type>(array),
             DataType::Date32 => signed::<Date32Type>(array),
             DataType::Time64(_) => signed::<Time64MicrosecondType>(array),
-            DataType::Timestamp(..) => signed::<TimestampMicrosecondType>(array),
+            DataType::Timestamp(TimeUnit::Second, _) => signed::<TimestampSecondType>(array),
+            DataType::Timestamp(TimeUnit::Millisecond, _) => signed::<TimestampMillisecondType>(array),
+            DataType::Timestamp(TimeUnit::Microsecond, _) => signed::<TimestampMicrosecondType>(array),
+            DataType::Timestamp(TimeUnit::Nanosecond, _) => signed::<TimestampNanosecondType>(array),
             DataType::UInt8 => unsigned::<UInt8Type>(array),
             DataType::UInt16 => unsigned::<UInt16Type>(array),
             DataType::UInt32 => unsigned::<UInt32Type>(array),

@@ -1,7 +1,5 @@
 //! Scalars as text: dates, times, decimals, hexadecimal, CSV fields, embedded JSON.
 
-use std::io::Write as _;
-
 use arrow::array::timezone::Tz;
 use arrow::datatypes::TimeUnit;
 use chrono::{DateTime, Offset, TimeZone};
@@ -195,35 +193,6 @@ pub fn push_hex(out: &mut Vec<u8>, bytes: &[u8]) {
     for byte in bytes {
         out.push(DIGITS[usize::from(byte >> 4)]);
         out.push(DIGITS[usize::from(byte & 15)]);
-    }
-}
-
-/// `1 year 2 months 3 days 04:05:06.5`, as DuckDB shows intervals.
-pub fn push_interval(out: &mut Vec<u8>, months: i32, days: i32, nanos: i128) {
-    let start = out.len();
-    for (count, unit) in [(months / 12, "year"), (months % 12, "month"), (days, "day")] {
-        if count != 0 {
-            let plural = if count.abs() == 1 { "" } else { "s" };
-            let separator = if out.len() > start { " " } else { "" };
-            // Writing to a vector cannot fail.
-            let _ = write!(out, "{separator}{count} {unit}{plural}");
-        }
-    }
-    if nanos == 0 && out.len() > start {
-        return;
-    }
-    if out.len() > start {
-        out.push(b' ');
-    }
-    if nanos < 0 {
-        out.push(b'-');
-    }
-    let nanos = nanos.unsigned_abs();
-    let (seconds, fraction) = (nanos / 1_000_000_000, nanos % 1_000_000_000);
-    let _ = write!(out, "{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60);
-    if fraction != 0 {
-        let digits = format!("{fraction:09}");
-        let _ = write!(out, ".{}", digits.trim_end_matches('0'));
     }
 }
 

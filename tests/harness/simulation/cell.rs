@@ -7,14 +7,16 @@ use std::sync::Arc;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
     Date32Type, Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type,
-    Time64MicrosecondType, TimestampMicrosecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
+    IntervalMonthDayNano, IntervalMonthDayNanoType, Time64MicrosecondType, TimestampMicrosecondType,
+    TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType, UInt8Type, UInt16Type, UInt32Type,
+    UInt64Type,
 };
 use arrow_array::{
     Array, ArrayRef, ArrowPrimitiveType, BinaryViewArray, BooleanArray, ListArray, PrimitiveArray, StringViewArray,
     StructArray,
 };
 use arrow_buffer::{NullBuffer, OffsetBuffer};
-use arrow_schema::DataType;
+use arrow_schema::{DataType, IntervalUnit, TimeUnit};
 use siltstone_storage::{LogicalType, Value};
 
 use super::Fault;
@@ -30,7 +32,7 @@ pub enum Cell {
     Int(i64),
     /// Unsigned integers.
     UInt(u64),
-    /// DECIMAL, unscaled.
+    /// DECIMAL, unscaled, and HUGEINT.
     Decimal(i128),
     /// REAL, as its bits.
     Real(u32),
@@ -40,6 +42,8 @@ pub enum Cell {
     Text(String),
     /// BLOB.
     Bytes(Vec<u8>),
+    /// INTERVAL: months, days, nanoseconds.
+    Interval(i32, i32, i64),
     /// LIST.
     List(Vec<Cell>),
     /// STRUCT, fields in order.
@@ -59,6 +63,7 @@ impl Cell {
             Self::Double(bits) => Value::Float(f64::from_bits(*bits)),
             Self::Text(text) => Value::Text(text.clone()),
             Self::Bytes(bytes) => Value::Bytes(bytes.clone()),
+            Self::Interval(months, days, nanos) => Value::Interval { months: *months, days: *days, nanos: *nanos },
         })
     }
 }
@@ -78,6 +83,9 @@ pub fn array(ty: &LogicalType, cells: &[&Cell]) -> ArrayRef {
         T::Date => signed::<Date32Type>(cells, |value| value as i32),
         T::Time => signed::<Time64MicrosecondType>(cells, |value| value),
         T::Timestamp => signed::<TimestampMicrosecondType>(cells, |value| value),
+        T::TimestampS => signed::<TimestampSecondType>(cells, |value| value),
+        T::TimestampMs => signed::<TimestampMillisecondType>(cells, |value| value),
+        T::TimestampNs => signed::<TimestampNanosecondType>(cells, |value| value),
         T::TimestampTz => {
             let array: PrimitiveArray<TimestampMicrosecondType> = integers(cells, |value| value).collect();
             Arc::new(array.with_timezone("UTC"))
@@ -94,12 +102,19 @@ pub fn array(ty: &LogicalType, cells: &[&Cell]) -> ArrayRef {
             Cell::Double(bits) => Some(f64::from_bits(*bits)),
             _ => None,
         }))),
-        T::Decimal { precision, scale } => {
+        T::Interval => {
+            let array = PrimitiveArray::<IntervalMonthDayNanoType>::from_iter(cells.iter().map(|cell| match cell {
+                Cell::Interval(months, days, nanos) => Some(IntervalMonthDayNano::new(*months, *days, *nanos)),
+                _ => None,
+            }));
+            Arc::new(array)
+        }
+        T::Decimal { .. } | T::HugeInt => {
             let array = PrimitiveArray::<Decimal128Type>::from_iter(cells.iter().map(|cell| match cell {
                 Cell::Decimal(value) => Some(*value),
                 _ => None,
             }));
-            Arc::new(array.with_precision_and_scale(*precision, *scale as i8).expect("a valid decimal type"))
+            Arc::new(array.with_data_type(ty.arrow()))
         }
         T::Varchar | T::Uuid | T::Json => Arc::new(StringViewArray::from_iter(cells.iter().map(|cell| match cell {
             Cell::Text(text) => Some(text.as_str()),
@@ -184,7 +199,16 @@ pub fn cell(array: &dyn Array, row: usize) -> Result<Cell, Fault> {
         DataType::Int64 => Cell::Int(array.as_primitive::<Int64Type>().value(row)),
         DataType::Date32 => Cell::Int(array.as_primitive::<Date32Type>().value(row).into()),
         DataType::Time64(_) => Cell::Int(array.as_primitive::<Time64MicrosecondType>().value(row)),
-        DataType::Timestamp(..) => Cell::Int(array.as_primitive::<TimestampMicrosecondType>().value(row)),
+        DataType::Timestamp(unit, _) => Cell::Int(match unit {
+            TimeUnit::Second => array.as_primitive::<TimestampSecondType>().value(row),
+            TimeUnit::Millisecond => array.as_primitive::<TimestampMillisecondType>().value(row),
+            TimeUnit::Microsecond => array.as_primitive::<TimestampMicrosecondType>().value(row),
+            TimeUnit::Nanosecond => array.as_primitive::<TimestampNanosecondType>().value(row),
+        }),
+        DataType::Interval(IntervalUnit::MonthDayNano) => {
+            let value = array.as_primitive::<IntervalMonthDayNanoType>().value(row);
+            Cell::Interval(value.months, value.days, value.nanoseconds)
+        }
         DataType::UInt8 => Cell::UInt(array.as_primitive::<UInt8Type>().value(row).into()),
         DataType::UInt16 => Cell::UInt(array.as_primitive::<UInt16Type>().value(row).into()),
         DataType::UInt32 => Cell::UInt(array.as_primitive::<UInt32Type>().value(row).into()),

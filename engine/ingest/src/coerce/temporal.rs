@@ -2,7 +2,8 @@
 //!
 //! **Invariants**
 //! 1. The calendar is the proleptic Gregorian one, years 0000 to 9999; no leap seconds.
-//! 2. Digits beyond microseconds are cut; an offset is applied, so that what is stored is UTC.
+//! 2. Digits beyond microseconds (beyond nanoseconds for TIMESTAMP_NS) are cut; coarser timestamps are rounded from microseconds, half
+//!    away from 1970. An offset is applied, so that what is stored is UTC.
 
 const DAY_US: i64 = 24 * 3600 * 1_000_000;
 
@@ -31,6 +32,31 @@ pub(crate) fn timestamp(text: &str) -> Option<i64> {
     }
     let (micros, offset) = clock_and_zone(rest)?;
     Some(midnight + micros - offset.unwrap_or(0))
+}
+
+/// As [`timestamp`], in seconds.
+pub(crate) fn timestamp_s(text: &str) -> Option<i64> {
+    timestamp(text).map(|micros| rounded(micros, 1_000_000))
+}
+
+/// As [`timestamp`], in milliseconds.
+pub(crate) fn timestamp_ms(text: &str) -> Option<i64> {
+    timestamp(text).map(|micros| rounded(micros, 1_000))
+}
+
+/// As [`timestamp`], in nanoseconds, `Some(None)` for a point in time that is out of their range.
+pub(crate) fn timestamp_ns(text: &str) -> Option<Option<i64>> {
+    let micros = timestamp(text)?;
+    // The only point in what is a timestamp is that of the seconds.
+    let digits = text.split_once('.').map_or("", |(_, fraction)| fraction).as_bytes();
+    let digits = &digits[..digits.iter().take_while(|digit| digit.is_ascii_digit()).count()];
+    let below = (6..9).fold(0, |value, i| value * 10 + digits.get(i).map_or(0, |digit| i64::from(digit - b'0')));
+    Some(i64::try_from(i128::from(micros) * 1_000 + i128::from(below)).ok())
+}
+
+/// Half away from 1970. Years to 9999 are far from where this could overflow.
+fn rounded(micros: i64, per_unit: i64) -> i64 {
+    (micros + micros.signum() * per_unit / 2) / per_unit
 }
 
 /// Whether the text is an RFC 3339 date-time: `T`, seconds, and `Z` or an offset.

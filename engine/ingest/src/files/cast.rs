@@ -12,7 +12,7 @@ use arrow_array::{Array, ArrayRef, ListArray, MapArray, StructArray, new_null_ar
 use arrow_buffer::OffsetBuffer;
 use arrow_cast::{CastOptions, cast_with_options};
 use arrow_schema::{DataType, Field, Fields, TimeUnit};
-use siltstone_storage::{LogicalType, same_name};
+use siltstone_storage::{LogicalType, same_name, timestamps};
 
 use super::policy;
 use crate::coerce::Context;
@@ -55,6 +55,8 @@ pub(super) fn to_column(array: &ArrayRef, ty: &LogicalType) -> Result<ArrayRef> 
             refused(array, ty)
         }
         (found, LogicalType::Json) if !is_json_scalar(found) => refused(array, ty),
+        (found, LogicalType::Interval) if !is_interval(found) => refused(array, ty),
+        (found, _) if is_interval(found) && *ty != LogicalType::Interval => refused(array, ty),
         _ => of_scalars(array, ty),
     }
 }
@@ -66,6 +68,10 @@ fn is_binary(ty: &DataType) -> bool {
 /// Types whose text is JSON.
 fn is_json_scalar(ty: &DataType) -> bool {
     ty.is_integer() || matches!(ty, DataType::Boolean | DataType::Decimal128(..))
+}
+
+fn is_interval(ty: &DataType) -> bool {
+    matches!(ty, DataType::Interval(_) | DataType::Duration(_))
 }
 
 /// Texts that a value of a column type is read from.
@@ -106,19 +112,23 @@ fn of_uuids(array: &ArrayRef, ty: &LogicalType) -> Result<ArrayRef> {
 /// Numbers, truth values and times.
 fn of_scalars(array: &ArrayRef, ty: &LogicalType) -> Result<ArrayRef> {
     let target = ty.arrow();
-    if target.is_integer()
+    if (target.is_integer() || *ty == LogicalType::HugeInt)
         && let Some(row) = first_fraction(array)
     {
         return Err(Misfit { row, reason: format!("a number with a fraction does not fit {ty}") });
     }
     // Wall clocks of a zone are no part of a point in time: it is taken as UTC before the zone is dropped.
     let array = match (array.data_type(), ty) {
-        (DataType::Timestamp(_, Some(_)), LogicalType::Timestamp | LogicalType::Date | LogicalType::Time) => {
+        (DataType::Timestamp(_, Some(_)), LogicalType::Date | LogicalType::Time) => {
             converted(array, &LogicalType::TimestampTz.arrow(), ty)?
         }
         _ => Arc::clone(array),
     };
-    converted(&array, &target, ty)
+    match (array.data_type(), &target) {
+        (DataType::Timestamp(..), DataType::Timestamp(unit, None)) => timestamps::to_unit(&array, *unit)
+            .map_err(|row| Misfit { row, reason: format!("the value is out of range for {ty}") }),
+        _ => converted(&array, &target, ty),
+    }
 }
 
 /// The first number that is not whole.

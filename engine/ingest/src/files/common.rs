@@ -41,7 +41,7 @@ impl Survey {
 
 /// A type that holds the values of both.
 fn common(format: FileFormat, a: &LogicalType, b: &LogicalType) -> LogicalType {
-    use LogicalType::{Date, Double, Real, Timestamp, TimestampTz, Varchar};
+    use LogicalType::{Date, Double, Real, TimestampTz, Varchar};
     if a == b {
         return a.clone();
     }
@@ -57,9 +57,31 @@ fn common(format: FileFormat, a: &LogicalType, b: &LogicalType) -> LogicalType {
     }
     match (a, b) {
         (a, b) if is_float(a) && is_float(b) => Double,
-        (Date, Timestamp) | (Timestamp, Date) => Timestamp,
-        (Date | Timestamp, TimestampTz) | (TimestampTz, Date | Timestamp) => TimestampTz,
-        _ => Varchar,
+        (Date, TimestampTz) | (TimestampTz, Date) => TimestampTz,
+        (a, TimestampTz) | (TimestampTz, a) if fineness(a).is_some() => TimestampTz,
+        (Date, b) if fineness(b).is_some() => b.clone(),
+        (a, Date) if fineness(a).is_some() => a.clone(),
+        (a, b) => match (fineness(a), fineness(b)) {
+            (Some(of_a), Some(of_b)) => {
+                if of_a < of_b {
+                    b.clone()
+                } else {
+                    a.clone()
+                }
+            }
+            _ => Varchar,
+        },
+    }
+}
+
+/// Digits of a second that a timestamp without zone has.
+fn fineness(ty: &LogicalType) -> Option<u8> {
+    match ty {
+        LogicalType::TimestampS => Some(0),
+        LogicalType::TimestampMs => Some(3),
+        LogicalType::Timestamp => Some(6),
+        LogicalType::TimestampNs => Some(9),
+        _ => None,
     }
 }
 
@@ -83,6 +105,7 @@ fn digits(ty: &LogicalType) -> Option<Digits> {
         LogicalType::USmallInt => integer(5, false),
         LogicalType::UInteger => integer(10, false),
         LogicalType::UBigInt => integer(20, false),
+        LogicalType::HugeInt => integer(LogicalType::HUGEINT_DIGITS, true),
         LogicalType::Decimal { precision, scale } => {
             Some(Digits { whole: precision - scale, fraction: *scale, signed: true, is_decimal: true })
         }
@@ -92,6 +115,9 @@ fn digits(ty: &LogicalType) -> Option<Digits> {
 
 fn whole_or_decimal(a: Digits, b: Digits) -> LogicalType {
     let (whole, fraction) = (a.whole.max(b.whole), a.fraction.max(b.fraction));
+    if whole == LogicalType::HUGEINT_DIGITS && !a.is_decimal && !b.is_decimal {
+        return LogicalType::HugeInt;
+    }
     if a.is_decimal || b.is_decimal || whole == 20 && (a.signed || b.signed) {
         let precision = whole + fraction;
         return if precision > 38 { LogicalType::Double } else { LogicalType::Decimal { precision, scale: fraction } };

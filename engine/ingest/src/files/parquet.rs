@@ -10,7 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
-use arrow_schema::{DataType, Field};
+use arrow_schema::{DataType, Field, TimeUnit};
 use bytes::Bytes;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
@@ -125,6 +125,13 @@ fn columns_of(metadata: &ArrowReaderMetadata) -> Result<Vec<NewColumn>> {
                 Some(ParquetType::Uuid) if !field.data_type().is_nested() => LogicalType::Uuid,
                 Some(ParquetType::Json) if !field.data_type().is_nested() => LogicalType::Json,
                 None if info.converted_type() == ConvertedType::JSON => LogicalType::Json,
+                // Parquet's intervals have months, and its reader passes them over.
+                _ if has_interval(field.data_type()) => {
+                    return Err(FileError::invalid(format!(
+                        "column \"{}\": intervals are read from text alone",
+                        field.name()
+                    )));
+                }
                 _ => LogicalType::from_field(&plain(field)).map_err(|_| {
                     FileError::invalid(format!(
                         "column \"{}\": no column type holds {}",
@@ -138,7 +145,17 @@ fn columns_of(metadata: &ArrowReaderMetadata) -> Result<Vec<NewColumn>> {
         .collect()
 }
 
-/// A field with its maps as lists of their entries, and long decimals as those that we have.
+fn has_interval(ty: &DataType) -> bool {
+    match ty {
+        DataType::Interval(_) => true,
+        DataType::List(item) | DataType::Map(item, _) => has_interval(item.data_type()),
+        DataType::Struct(fields) => fields.iter().any(|field| has_interval(field.data_type())),
+        _ => false,
+    }
+}
+
+/// A field with its maps as lists of their entries, long decimals as those that we have, and times of milliseconds as TIMESTAMP: Parquet's
+/// writers use them for want of a choice, and DuckDB reads them so.
 fn plain(field: &Field) -> Field {
     let data_type = match field.data_type() {
         DataType::Map(entries, _) => match entries.data_type() {
@@ -151,6 +168,7 @@ fn plain(field: &Field) -> Field {
         },
         DataType::List(item) => DataType::List(Arc::new(plain(item))),
         DataType::Struct(fields) => DataType::Struct(fields.iter().map(|field| plain(field)).collect()),
+        DataType::Timestamp(TimeUnit::Second | TimeUnit::Millisecond, None) => LogicalType::Timestamp.arrow(),
         DataType::Decimal256(precision, scale) if *precision <= 38 => DataType::Decimal128(*precision, *scale),
         other => other.clone(),
     };

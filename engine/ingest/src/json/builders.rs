@@ -9,17 +9,19 @@ use std::sync::Arc;
 
 use arrow_array::types::{
     ArrowPrimitiveType, Date32Type, Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type,
-    Int64Type, Time64MicrosecondType, TimestampMicrosecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
+    Int64Type, IntervalMonthDayNano, IntervalMonthDayNanoType, Time64MicrosecondType, TimestampMicrosecondType,
+    TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType, UInt8Type, UInt16Type, UInt32Type,
+    UInt64Type,
 };
 use arrow_array::{ArrayRef, BooleanArray, PrimitiveArray};
 use arrow_buffer::{BooleanBufferBuilder, NullBufferBuilder, ScalarBuffer};
 use arrow_schema::DataType;
-use siltstone_storage::{LogicalType, Value};
+use siltstone_storage::{LogicalType, Value, interval};
 
 use super::nested::{Lists, Structs};
 use super::scanner::Token;
 use super::views::{Kind, Views};
-use crate::coerce::temporal::{date, time, timestamp};
+use crate::coerce::temporal::{date, time, timestamp, timestamp_ms, timestamp_s};
 use crate::coerce::{self, Context, text};
 use crate::error_vector::ErrorCode;
 
@@ -43,6 +45,11 @@ pub(crate) enum Builder {
     Date(Numbers<Date32Type>),
     Time(Numbers<Time64MicrosecondType>),
     Timestamp(Numbers<TimestampMicrosecondType>),
+    HugeInt(Numbers<Decimal128Type>),
+    TimestampS(Numbers<TimestampSecondType>),
+    TimestampMs(Numbers<TimestampMillisecondType>),
+    TimestampNs(Numbers<TimestampNanosecondType>),
+    Interval(Numbers<IntervalMonthDayNanoType>),
     Uuid(Views),
     Json(Views),
     List(Box<Lists>),
@@ -70,6 +77,11 @@ macro_rules! on_each {
             Builder::Date($builder) => $run,
             Builder::Time($builder) => $run,
             Builder::Timestamp($builder) => $run,
+            Builder::HugeInt($builder) => $run,
+            Builder::TimestampS($builder) => $run,
+            Builder::TimestampMs($builder) => $run,
+            Builder::TimestampNs($builder) => $run,
+            Builder::Interval($builder) => $run,
             Builder::List($builder) => $run,
             Builder::Struct($builder) => $run,
         }
@@ -98,6 +110,11 @@ impl Builder {
             LogicalType::Date => Self::Date(Numbers::new(arrow())),
             LogicalType::Time => Self::Time(Numbers::new(arrow())),
             LogicalType::Timestamp | LogicalType::TimestampTz => Self::Timestamp(Numbers::new(arrow())),
+            LogicalType::HugeInt => Self::HugeInt(Numbers::new(arrow())),
+            LogicalType::TimestampS => Self::TimestampS(Numbers::new(arrow())),
+            LogicalType::TimestampMs => Self::TimestampMs(Numbers::new(arrow())),
+            LogicalType::TimestampNs => Self::TimestampNs(Numbers::new(arrow())),
+            LogicalType::Interval => Self::Interval(Numbers::new(arrow())),
             LogicalType::Uuid => Self::Uuid(Views::new(Kind::Text)),
             LogicalType::Json => Self::Json(Views::new(Kind::Text)),
             LogicalType::List(item) => Self::List(Box::new(Lists::new(item))),
@@ -134,6 +151,11 @@ impl Builder {
             Self::Date(builder) => builder.push(coerce::temporal(token, date)),
             Self::Time(builder) => builder.push(coerce::temporal(token, time)),
             Self::Timestamp(builder) => builder.push(coerce::temporal(token, timestamp)),
+            Self::HugeInt(builder) => builder.push(coerce::hugeint(token, context)),
+            Self::TimestampS(builder) => builder.push(coerce::temporal(token, timestamp_s)),
+            Self::TimestampMs(builder) => builder.push(coerce::temporal(token, timestamp_ms)),
+            Self::TimestampNs(builder) => builder.push(coerce::timestamp_ns(token)),
+            Self::Interval(builder) => builder.push(coerce::temporal(token, interval::parse)),
             Self::Varchar(views) => {
                 views.push(text::varchar(token, &mut context.scratch).as_bytes());
                 Ok(())
@@ -195,6 +217,13 @@ impl Builder {
             (Self::Date(builder), Value::Int(value)) => builder.push_converted(*value),
             (Self::Time(builder), Value::Int(value)) => builder.push_some(*value),
             (Self::Timestamp(builder), Value::Int(value)) => builder.push_some(*value),
+            (Self::HugeInt(builder), Value::Decimal(value)) => builder.push_some(*value),
+            (Self::TimestampS(builder), Value::Int(value)) => builder.push_some(*value),
+            (Self::TimestampMs(builder), Value::Int(value)) => builder.push_some(*value),
+            (Self::TimestampNs(builder), Value::Int(value)) => builder.push_some(*value),
+            (Self::Interval(builder), Value::Interval { months, days, nanos }) => {
+                builder.push_some(IntervalMonthDayNano::new(*months, *days, *nanos));
+            }
             (builder, _) => builder.push_nulls(1),
         }
     }
@@ -226,6 +255,11 @@ impl Builder {
             Self::Date(builder) => builder.reserve(rows),
             Self::Time(builder) => builder.reserve(rows),
             Self::Timestamp(builder) => builder.reserve(rows),
+            Self::HugeInt(builder) => builder.reserve(rows),
+            Self::TimestampS(builder) => builder.reserve(rows),
+            Self::TimestampMs(builder) => builder.reserve(rows),
+            Self::TimestampNs(builder) => builder.reserve(rows),
+            Self::Interval(builder) => builder.reserve(rows),
         }
     }
 

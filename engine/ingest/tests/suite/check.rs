@@ -18,7 +18,7 @@ pub fn policy() -> Policy {
     }
 }
 
-/// A table with a column `a` to `v` of each type.
+/// A table with a column of each type, from `a` on and past `z`.
 pub fn table() -> TableSchema {
     let structure = LogicalType::Struct(vec![
         ("x".to_owned(), LogicalType::Integer),
@@ -47,8 +47,13 @@ pub fn table() -> TableSchema {
         LogicalType::UInteger,
         LogicalType::UBigInt,
         LogicalType::Real,
+        LogicalType::HugeInt,
+        LogicalType::TimestampS,
+        LogicalType::TimestampMs,
+        LogicalType::TimestampNs,
+        LogicalType::Interval,
     ];
-    let columns = types.into_iter().zip('a'..='z').map(|(ty, name)| NewColumn::new(name, ty)).collect();
+    let columns = types.into_iter().zip('a'..).map(|(ty, name)| NewColumn::new(name, ty)).collect();
     TableSchema::new(columns, &[]).expect("a valid schema")
 }
 

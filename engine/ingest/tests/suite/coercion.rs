@@ -1,8 +1,10 @@
+use arrow_array::cast::AsArray;
+use arrow_array::types::IntervalMonthDayNanoType;
 use arrow_array::{Array, ArrayRef, make_array};
 use arrow_cast::display::{ArrayFormatter, FormatOptions};
 use arrow_schema::DataType;
 use siltstone_ingest::{ErrorCode, Fractions, Framing, Policy, decode};
-use siltstone_storage::{LogicalType, NewColumn, TableSchema};
+use siltstone_storage::{LogicalType, NewColumn, TableSchema, interval};
 
 use super::check::policy;
 
@@ -35,6 +37,11 @@ fn types() -> Vec<(String, LogicalType)> {
         LogicalType::Json,
         LogicalType::List(Box::new(LogicalType::Integer)),
         structure,
+        LogicalType::HugeInt,
+        LogicalType::TimestampS,
+        LogicalType::TimestampMs,
+        LogicalType::TimestampNs,
+        LogicalType::Interval,
     ];
     types.into_iter().map(|ty| (ty.to_string(), ty)).collect()
 }
@@ -60,6 +67,12 @@ fn shown(array: &ArrayRef) -> String {
         let utc =
             array.to_data().into_builder().data_type(DataType::Timestamp(*unit, None)).build().expect("same form");
         return shown(&make_array(utc)) + "Z";
+    }
+    if let DataType::Interval(_) = array.data_type() {
+        let value = array.as_primitive::<IntervalMonthDayNanoType>().value(0);
+        let mut text = Vec::new();
+        interval::push(&mut text, value.months, value.days, value.nanoseconds.into());
+        return String::from_utf8(text).expect("ASCII");
     }
     let options = FormatOptions::default();
     ArrayFormatter::try_new(array.as_ref(), &options).expect("a formatter").value(0).to_string()

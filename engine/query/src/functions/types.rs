@@ -38,7 +38,6 @@ impl ScalarUDFImpl for TypeOf {
         };
         let name = match (field.data_type(), LogicalType::from_field(field)) {
             (DataType::Null, _) => "\"NULL\"".to_owned(),
-            (DataType::Interval(_) | DataType::Duration(_), _) => "INTERVAL".to_owned(),
             (_, Ok(ty)) => ty.to_string(),
             (ty, Err(_)) => ty.to_string(),
         };

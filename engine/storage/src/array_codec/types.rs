@@ -12,7 +12,7 @@ use crate::value::Value;
 const DECIMAL_DIGITS_MAX: u8 = 38;
 
 /// Types without parameters, by tag.
-const SCALARS: [(u8, LogicalType); 19] = [
+const SCALARS: [(u8, LogicalType); 24] = [
     (1, LogicalType::Boolean),
     (2, LogicalType::TinyInt),
     (3, LogicalType::SmallInt),
@@ -32,6 +32,11 @@ const SCALARS: [(u8, LogicalType); 19] = [
     (18, LogicalType::TimestampTz),
     (19, LogicalType::Uuid),
     (20, LogicalType::Json),
+    (23, LogicalType::HugeInt),
+    (24, LogicalType::TimestampS),
+    (25, LogicalType::TimestampMs),
+    (26, LogicalType::TimestampNs),
+    (27, LogicalType::Interval),
 ];
 const DECIMAL: u8 = 12;
 const LIST: u8 = 21;
@@ -116,6 +121,7 @@ const DECIMAL_VALUE: u8 = 4;
 const FLOAT: u8 = 5;
 const TEXT: u8 = 6;
 const BYTES: u8 = 7;
+const INTERVAL: u8 = 8;
 
 /// Appends a value or its absence.
 pub(crate) fn encode_value(value: Option<&Value>, out: &mut Vec<u8>) {
@@ -146,6 +152,12 @@ pub(crate) fn encode_value(value: Option<&Value>, out: &mut Vec<u8>) {
             out.put_u8(BYTES);
             out.put_sized(value);
         }
+        Some(Value::Interval { months, days, nanos }) => {
+            out.put_u8(INTERVAL);
+            out.put(&months.to_le_bytes());
+            out.put(&days.to_le_bytes());
+            out.put_i64(*nanos);
+        }
     }
 }
 
@@ -167,6 +179,11 @@ pub(crate) fn decode_value(reader: &mut ByteReader<'_>) -> Result<Option<Value>>
         FLOAT => Value::Float(f64::from_bits(reader.u64()?)),
         TEXT => Value::Text(reader.text()?.to_owned()),
         BYTES => Value::Bytes(reader.sized()?.to_vec()),
+        INTERVAL => Value::Interval {
+            months: reader.u32()?.cast_signed(),
+            days: reader.u32()?.cast_signed(),
+            nanos: reader.i64()?,
+        },
         found => return Err(reader.corrupt("a value tag", found)),
     }))
 }

@@ -48,8 +48,10 @@ macro_rules! with_keys {
     ($data_type:expr, $t:ident => $body:expr, $other:pat => $else:expr) => {{
         use arrow_array::types::{
             Date32Type, Decimal128Type, Int8Type, Int16Type, Int32Type, Int64Type, Time64MicrosecondType,
-            TimestampMicrosecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
+            TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType,
+            UInt8Type, UInt16Type, UInt32Type, UInt64Type,
         };
+        use arrow_schema::TimeUnit;
         match $data_type {
             DataType::Int8 => {
                 type $t = Int8Type;
@@ -95,8 +97,20 @@ macro_rules! with_keys {
                 type $t = Time64MicrosecondType;
                 $body
             }
-            DataType::Timestamp(..) => {
+            DataType::Timestamp(TimeUnit::Second, _) => {
+                type $t = TimestampSecondType;
+                $body
+            }
+            DataType::Timestamp(TimeUnit::Millisecond, _) => {
+                type $t = TimestampMillisecondType;
+                $body
+            }
+            DataType::Timestamp(TimeUnit::Microsecond, _) => {
                 type $t = TimestampMicrosecondType;
+                $body
+            }
+            DataType::Timestamp(TimeUnit::Nanosecond, _) => {
+                type $t = TimestampNanosecondType;
                 $body
             }
             $other => $else,

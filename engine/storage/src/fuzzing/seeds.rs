@@ -67,6 +67,11 @@ pub(crate) fn types() -> Vec<LogicalType> {
         list,
         LogicalType::Struct(fields),
         deep,
+        LogicalType::HugeInt,
+        LogicalType::TimestampS,
+        LogicalType::TimestampMs,
+        LogicalType::TimestampNs,
+        LogicalType::Interval,
     ]
 }
 
@@ -164,6 +169,7 @@ fn values() -> Vec<Option<Value>> {
         Some(Value::Float(f64::NAN)),
         Some(Value::Text("é".into())),
         Some(Value::Bytes(vec![0, 255])),
+        Some(Value::Interval { months: -1, days: i32::MAX, nanos: i64::MIN }),
     ]
 }
 

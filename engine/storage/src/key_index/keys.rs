@@ -51,6 +51,9 @@ pub(super) enum KeyKind {
     Time = 7,
     Timestamp = 8,
     TimestampTz = 9,
+    TimestampS = 10,
+    TimestampMs = 11,
+    TimestampNs = 12,
 }
 
 /// How one column enters the hash.
@@ -102,7 +105,7 @@ impl KeyHasher {
     /// For keys of these columns, in this order. `secret` is the database's: another one makes other hashes.
     ///
     /// # Errors
-    /// `Unsupported` for a type that cannot be a key (LIST, STRUCT, JSON), `Invalid` without columns.
+    /// `Unsupported` for a type that cannot be a key (LIST, STRUCT, JSON, INTERVAL), `Invalid` without columns.
     pub(crate) fn new(types: &[LogicalType], secret: [u8; 16]) -> Result<Self> {
         if types.is_empty() {
             return Err(Error::new(ErrorKind::Invalid, "a key needs at least one column"));

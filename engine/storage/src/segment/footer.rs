@@ -208,7 +208,8 @@ fn unknown(what: &str, tag: u8, file: &str) -> Error {
 
 fn decode_bound(ty: &LogicalType, reader: &mut ByteReader<'_>) -> Result<Option<Value>> {
     let bound = decode_value(reader)?;
-    match bound.as_ref().is_none_or(|value| *ty != LogicalType::Json && value.is_of(ty)) {
+    let has_bounds = !matches!(ty, LogicalType::Json | LogicalType::Interval);
+    match bound.as_ref().is_none_or(|value| has_bounds && value.is_of(ty)) {
         true => Ok(bound),
         false => Err(reader.corrupt(format_args!("a bound of {ty}"), format_args!("{bound:?}"))),
     }

@@ -55,6 +55,11 @@ pub fn scalar_type(random: &mut Rng) -> LogicalType {
         T::TimestampTz,
         T::Uuid,
         T::Json,
+        T::HugeInt,
+        T::TimestampS,
+        T::TimestampMs,
+        T::TimestampNs,
+        T::Interval,
         // The usual ones more often.
         T::BigInt,
         T::Double,
@@ -107,7 +112,11 @@ pub fn numbered(ty: &LogicalType, number: u64) -> Cell {
         T::TinyInt => Cell::Int(signed % 128),
         T::SmallInt => Cell::Int(signed % 32_768),
         T::Integer | T::Date => Cell::Int(signed % (1 << 30)),
-        T::BigInt | T::Timestamp | T::TimestampTz => Cell::Int(signed),
+        T::BigInt | T::Timestamp | T::TimestampTz | T::TimestampS | T::TimestampMs | T::TimestampNs => {
+            Cell::Int(signed)
+        }
+        T::HugeInt => Cell::Decimal(i128::from(number) << 40),
+        T::Interval => Cell::Interval((number % 40) as i32, -((number % 90) as i32), signed),
         T::Time => Cell::Int(signed % 86_400_000_000),
         T::UTinyInt => Cell::UInt(number % 256),
         T::USmallInt => Cell::UInt(number % 65_536),
@@ -138,7 +147,15 @@ fn any_value(random: &mut Rng, ty: &LogicalType) -> Cell {
         T::TinyInt => signed(random, i8::MIN.into(), i8::MAX.into()),
         T::SmallInt => signed(random, i16::MIN.into(), i16::MAX.into()),
         T::Integer | T::Date => signed(random, i32::MIN.into(), i32::MAX.into()),
-        T::BigInt | T::Timestamp | T::TimestampTz => signed(random, i64::MIN, i64::MAX),
+        T::BigInt | T::Timestamp | T::TimestampTz | T::TimestampS | T::TimestampMs | T::TimestampNs => {
+            signed(random, i64::MIN, i64::MAX)
+        }
+        T::Interval if edge => Cell::Interval(i32::MIN, i32::MAX, i64::MIN),
+        T::Interval => Cell::Interval(random.i32(..), random.i32(..), random.i64(..)),
+        T::HugeInt => {
+            let limit = 10i128.pow(T::HUGEINT_DIGITS.into()) - 1;
+            if edge { Cell::Decimal(limit) } else { Cell::Decimal(random.i128(-limit..=limit)) }
+        }
         T::Time => signed(random, 0, 86_399_999_999),
         T::UBigInt if edge => Cell::UInt(u64::MAX),
         T::Real if edge => Cell::Real([f32::NAN, -0.0, f32::INFINITY, f32::MIN][random.usize(..4)].to_bits()),

@@ -7,7 +7,8 @@
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
     ArrowPrimitiveType, Date32Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type,
-    Time64MicrosecondType, TimestampMicrosecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
+    Time64MicrosecondType, TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType,
+    TimestampSecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
 use arrow_array::{Array, ArrayRef, BinaryViewArray, Decimal128Array, StringViewArray};
 use arrow_schema::{DataType, TimeUnit};
@@ -27,7 +28,7 @@ impl KeyColumn {
 /// How a column of this type enters a key that it shares with others.
 ///
 /// # Errors
-/// `Unsupported` for LIST, STRUCT and JSON.
+/// `Unsupported` for LIST, STRUCT, JSON and INTERVAL.
 pub(super) fn key_column(ty: &LogicalType) -> Result<KeyColumn> {
     let unsupported =
         || Error::new(ErrorKind::Unsupported, format!("a column of this type cannot be part of a key: type={ty}"));
@@ -53,6 +54,9 @@ fn of_arrow(data_type: &DataType) -> Option<KeyColumn> {
         DataType::Time64(TimeUnit::Microsecond) => (KeyKind::Time, 64),
         DataType::Timestamp(TimeUnit::Microsecond, None) => (KeyKind::Timestamp, 64),
         DataType::Timestamp(TimeUnit::Microsecond, Some(_)) => (KeyKind::TimestampTz, 64),
+        DataType::Timestamp(TimeUnit::Second, None) => (KeyKind::TimestampS, 64),
+        DataType::Timestamp(TimeUnit::Millisecond, None) => (KeyKind::TimestampMs, 64),
+        DataType::Timestamp(TimeUnit::Nanosecond, None) => (KeyKind::TimestampNs, 64),
         _ => return None,
     };
     let scale = if let DataType::Decimal128(_, scale) = data_type { u8::try_from(*scale).ok()? } else { 0 };
@@ -135,7 +139,10 @@ pub(super) fn numbers(column: &KeyColumn, array: &ArrayRef) -> Result<Vec<u64>> 
         DataType::Float64 => images::<Float64Type>(array),
         DataType::Date32 => images::<Date32Type>(array),
         DataType::Time64(_) => images::<Time64MicrosecondType>(array),
-        DataType::Timestamp(_, _) => images::<TimestampMicrosecondType>(array),
+        DataType::Timestamp(TimeUnit::Second, _) => images::<TimestampSecondType>(array),
+        DataType::Timestamp(TimeUnit::Millisecond, _) => images::<TimestampMillisecondType>(array),
+        DataType::Timestamp(TimeUnit::Microsecond, _) => images::<TimestampMicrosecondType>(array),
+        DataType::Timestamp(TimeUnit::Nanosecond, _) => images::<TimestampNanosecondType>(array),
         other => unreachable!("not a number, and of another kind: {other}"),
     })
 }

@@ -153,7 +153,12 @@ fn forms_follow_widths() {
 fn what_cannot_be_a_key_is_refused() {
     let list = LogicalType::List(Box::new(LogicalType::Integer));
     let structure = LogicalType::Struct(vec![("a".to_owned(), LogicalType::Integer)]);
-    for (ty, name) in [(LogicalType::Json, "JSON"), (list, "INTEGER[]"), (structure, "STRUCT(a INTEGER)")] {
+    for (ty, name) in [
+        (LogicalType::Json, "JSON"),
+        (LogicalType::Interval, "INTERVAL"),
+        (list, "INTEGER[]"),
+        (structure, "STRUCT(a INTEGER)"),
+    ] {
         let error = KeyHasher::new(&[LogicalType::Integer, ty], SECRET).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unsupported);
         assert!(error.message().contains(name), "{error}");
