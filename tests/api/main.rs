@@ -31,6 +31,7 @@ mod stream_merge;
 mod stream_pace;
 mod stream_partitions;
 mod stream_settings;
+mod types_fixed;
 mod upload;
 mod upload_bulk;
 mod upload_formats;

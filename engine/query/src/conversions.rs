@@ -112,6 +112,8 @@ fn converted(source: &Field, target: &Field, stage: Stage) -> Option<LogicalType
         ) => true,
         // Spelled out, each is one of ours; its name goes with it.
         (from, L::HugeInt | L::Interval) if !matches!(from, L::List(_) | L::Struct(_)) => stage == Stage::Written,
+        // Nothing but the name changes, which a cast of DataFusion's would keep.
+        (L::HugeInt, L::Decimal { precision: L::HUGEINT_DIGITS, scale: 0 }) => stage == Stage::Written,
         // Arrow's lists know the names of what they hold.
         (L::List(_), to @ L::List(_)) if from != *to && holds_huge(to) => stage == Stage::Written,
         (L::Varchar, L::TimestampS | L::TimestampMs | L::TimestampNs) => stage == Stage::Written,

@@ -1,7 +1,8 @@
 //! Literals and VALUES lists with the types that DuckDB gives them, made explicit as casts before planning.
 //!
 //! **Invariants**
-//! 1. A number with an exponent, or with more digits than DECIMAL has, is a DOUBLE; one beyond DOUBLE is an error.
+//! 1. A number with an exponent, or with more digits than DECIMAL has, is a DOUBLE; one beyond DOUBLE is an error. A whole number beyond
+//!    64 bits is a HUGEINT.
 //! 2. A column of a VALUES list has one type: typed texts (UUID, JSON) give theirs to NULLs and string literals beside
 //!    them; beside anything else they are plain text.
 //! 3. Nothing is IN a list without entries, and NULL neither.
@@ -9,7 +10,7 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::*;
-use siltstone_storage::LogicalType;
+use siltstone_storage::{LogicalType, interval};
 
 use crate::QueryError;
 use crate::error::Result;
@@ -66,9 +67,24 @@ impl VisitorMut for Typing {
             return ControlFlow::Continue(());
         }
         crate::idioms::lower(expr);
+        if let Expr::Cast { expr: value, .. } = expr {
+            without_name(value);
+            return ControlFlow::Continue(());
+        }
+        if let Expr::Interval(interval) = expr {
+            return match spell_interval(interval) {
+                Ok(()) => ControlFlow::Continue(()),
+                Err(error) => ControlFlow::Break(error),
+            };
+        }
         let Expr::Value(ValueWithSpan { value: Value::Number(text, _), .. }) = expr else {
             return ControlFlow::Continue(());
         };
+        if is_huge(text) {
+            let literal = std::mem::replace(expr, Expr::Value(Value::Null.into()));
+            *expr = cast(literal, DataType::HugeInt);
+            return ControlFlow::Continue(());
+        }
         if !is_double(text) {
             return ControlFlow::Continue(());
         }
@@ -99,6 +115,42 @@ fn name_field(access: &mut AccessExpr) {
     {
         *field = Expr::Value(Value::SingleQuotedString(std::mem::take(&mut name.value)).into());
     }
+}
+
+/// An interval that is text alone, in units that DataFusion reads as we do.
+fn spell_interval(interval: &mut Interval) -> Result<()> {
+    let Interval { value, leading_field: None, .. } = interval else {
+        return Ok(());
+    };
+    let Expr::Value(ValueWithSpan { value: Value::SingleQuotedString(text), .. }) = value.as_mut() else {
+        return Ok(());
+    };
+    let parts = interval::parse(text)
+        .ok_or_else(|| QueryError::conversion(format_args!("Could not convert string '{text}' to INTERVAL")))?;
+    *text = format!("{} months {} days {} nanoseconds", parts.months, parts.days, parts.nanoseconds);
+    Ok(())
+}
+
+/// Takes back what made a number a HUGEINT: a cast says itself what it is to be.
+fn without_name(expr: &mut Expr) {
+    match expr {
+        Expr::Nested(value) | Expr::UnaryOp { op: UnaryOperator::Minus | UnaryOperator::Plus, expr: value } => {
+            without_name(value);
+        }
+        Expr::Cast { expr: value, data_type: DataType::HugeInt, .. } if is_huge_literal(value) => {
+            *expr = std::mem::replace(value.as_mut(), Expr::Value(Value::Null.into()));
+        }
+        _ => {}
+    }
+}
+
+fn is_huge_literal(expr: &Expr) -> bool {
+    matches!(expr, Expr::Value(ValueWithSpan { value: Value::Number(text, _), .. }) if is_huge(text))
+}
+
+/// Whether a whole number needs a HUGEINT: it is none of 64 bits, and not too long.
+fn is_huge(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_digit()) && text.parse::<u64>().is_err() && !is_double(text)
 }
 
 fn is_double(text: &str) -> bool {
@@ -133,6 +185,9 @@ fn type_values(body: &mut SetExpr) {
 enum Entry {
     Uuid,
     Json,
+    Huge,
+    /// A whole number of at most 64 bits.
+    Whole,
     /// NULL or a string literal.
     Untyped,
     Other,
@@ -146,14 +201,20 @@ fn type_column(values: &mut Values, column: usize) {
     };
     let mut typed = matches!(first, Entry::Uuid | Entry::Json).then_some(first);
     let mut uniform = true;
-    let mut plain = first == Entry::Other;
+    let mut plain = matches!(first, Entry::Other | Entry::Whole | Entry::Huge);
+    let (mut any_huge, mut any_other) = (first == Entry::Huge, matches!(first, Entry::Other));
     for kind in kinds {
         uniform &= kind == first;
+        any_huge |= kind == Entry::Huge;
+        any_other |= !matches!(kind, Entry::Huge | Entry::Whole | Entry::Untyped);
         match kind {
             Entry::Untyped => {}
-            Entry::Other => plain = true,
+            Entry::Other | Entry::Whole | Entry::Huge => plain = true,
             Entry::Uuid | Entry::Json => plain |= typed.replace(kind).is_some_and(|before| before != kind),
         }
+    }
+    if any_huge && typed.is_none() && !uniform {
+        return type_huge(values, column, any_other);
     }
     let Some(kind) = typed.filter(|_| !uniform) else {
         return;
@@ -171,6 +232,20 @@ fn type_column(values: &mut Values, column: usize) {
                 *slot = cast(expr, target.clone());
             }
             _ => {}
+        }
+    }
+}
+
+/// Gives the entries of a column of which some are HUGEINT that type; beside anything else than whole numbers and NULL it is a decimal.
+fn type_huge(values: &mut Values, column: usize, beside_others: bool) {
+    let target = match beside_others {
+        true => DataType::Decimal(ExactNumberInfo::PrecisionAndScale(LogicalType::HUGEINT_DIGITS.into(), 0)),
+        false => DataType::HugeInt,
+    };
+    for slot in values.rows.iter_mut().filter_map(|row| row.content.get_mut(column)) {
+        if !beside_others || entry(slot) == Entry::Huge {
+            let expr = std::mem::replace(slot, Expr::Value(Value::Null.into()));
+            *slot = cast(expr, target.clone());
         }
     }
 }
@@ -193,9 +268,20 @@ fn entry(expr: &Expr) -> Entry {
             match logical_type(data_type) {
                 Ok(LogicalType::Uuid) => Entry::Uuid,
                 Ok(LogicalType::Json) => Entry::Json,
+                Ok(LogicalType::HugeInt) => Entry::Huge,
                 // A wrong type is the planner's to report.
                 _ => Entry::Other,
             }
+        }
+        Expr::UnaryOp { op: UnaryOperator::Minus | UnaryOperator::Plus, expr } => match entry(expr) {
+            number @ (Entry::Huge | Entry::Whole) => number,
+            _ => Entry::Other,
+        },
+        number if is_huge_literal(number) => Entry::Huge,
+        Expr::Value(ValueWithSpan { value: Value::Number(text, _), .. })
+            if text.bytes().all(|byte| byte.is_ascii_digit()) && !is_double(text) =>
+        {
+            Entry::Whole
         }
         Expr::Value(ValueWithSpan { value: Value::Null | Value::SingleQuotedString(_), .. }) => Entry::Untyped,
         _ => Entry::Other,

@@ -46,7 +46,7 @@ use crate::functions::{aggregate, higher_order, scalar};
 use crate::names::{Defaults, Spelling, resolve};
 use crate::output_names::OutputNames;
 use crate::query_memory::{QueryMemory, SharedMemory};
-use crate::rules::{CheckedArithmetic, PlanSubqueries, WholeDivision};
+use crate::rules::{CheckedArithmetic, ComparedIntervals, HugeIntegers, PlanSubqueries, TimesOfOneUnit, WholeDivision};
 use crate::transaction::OpenTransaction;
 use crate::types::LakeTypes;
 use crate::views::{self, ViewPlans};
@@ -142,7 +142,10 @@ impl Core {
         let rules: Vec<Arc<dyn AnalyzerRule + Send + Sync>> = vec![
             Arc::new(ResolveGroupingFunction::new()),
             Arc::new(Conversions { stage: Stage::Written }),
+            Arc::new(ComparedIntervals),
+            Arc::new(TimesOfOneUnit),
             Arc::new(WholeDivision),
+            Arc::new(HugeIntegers),
             Arc::new(TypeCoercion::new()),
             Arc::new(Conversions { stage: Stage::Coerced }),
             Arc::new(PlanSubqueries),

@@ -6,6 +6,7 @@ mod clock;
 pub(crate) mod error;
 mod format_spec;
 mod formats;
+mod intervals;
 mod json;
 mod list_aggregates;
 mod lists;

@@ -111,6 +111,9 @@ fn scalar(call: ScalarFunction, schema: &DFSchema) -> Result<Transformed<Expr>> 
         ("array_sort", [list]) => call.func.call(vec![list.clone(), lit("ASC"), lit("NULLS LAST")]),
         ("array_sort", [list, order]) => call.func.call(vec![list.clone(), order.clone(), lit("NULLS LAST")]),
         (LIST_DISTINCT, [list]) => array_distinct(array_compact(list.clone())),
+        ("epoch_ns", [time]) if time.get_type(schema)? == DataType::Timestamp(TimeUnit::Nanosecond, None) => {
+            cast(time.clone(), DataType::Int64)
+        }
         ("make_time", _) => cast(Expr::ScalarFunction(call), DataType::Time64(TimeUnit::Microsecond)),
         (IF, [condition, yes, no]) => when(condition.clone(), yes.clone()).otherwise(no.clone())?,
         // A day, week, month … is a DATE.
@@ -119,6 +122,9 @@ fn scalar(call: ScalarFunction, schema: &DFSchema) -> Result<Transformed<Expr>> 
                 && matches!(time.get_type(schema)?, DataType::Date32 | DataType::Timestamp(_, None)) =>
         {
             cast(Expr::ScalarFunction(call), DataType::Date32)
+        }
+        ("date_trunc", [unit, date]) if date.get_type(schema)? == DataType::Date32 => {
+            call.func.call(vec![unit.clone(), cast(date.clone(), DataType::Timestamp(TimeUnit::Microsecond, None))])
         }
         ("date_part", _) if Expr::ScalarFunction(call.clone()).get_type(schema)? == DataType::Int32 => {
             cast(Expr::ScalarFunction(call), DataType::Int64)
@@ -136,10 +142,16 @@ fn is_shorter_than_a_day(unit: &Expr) -> bool {
     !["day", "week", "month", "quarter", "year"].contains(&unit.as_str())
 }
 
-/// A DATE and an interval that may hold hours make a TIMESTAMP; DataFusion would drop the hours. A date and whole days stay a DATE,
+/// A DATE or a coarser timestamp and an interval that may hold hours make a TIMESTAMP; DataFusion would drop what their unit has not. A date and whole days stay a DATE,
 /// so that it still compares with columns of dates directly.
 fn date_and_interval(sum: BinaryExpr, schema: &DFSchema) -> Result<Transformed<Expr>> {
-    let is_date = matches!(sum.left.get_type(schema), Ok(DataType::Date32));
+    let left = sum.left.get_type(schema);
+    let is_coarse = matches!(left, Ok(DataType::Timestamp(TimeUnit::Second | TimeUnit::Millisecond, None)));
+    if is_coarse && matches!(sum.right.get_type(schema), Ok(DataType::Interval(_))) {
+        let time = cast(*sum.left, DataType::Timestamp(TimeUnit::Microsecond, None));
+        return Ok(Transformed::yes(binary_expr(time, sum.op, *sum.right)));
+    }
+    let is_date = matches!(left, Ok(DataType::Date32));
     if !is_date || !matches!(sum.right.get_type(schema), Ok(DataType::Interval(_))) || is_whole_days(&sum.right) {
         return Ok(Transformed::no(Expr::BinaryExpr(sum)));
     }

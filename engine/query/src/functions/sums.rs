@@ -1,4 +1,4 @@
-//! Sums of whole numbers, which may need more than 64 bits: HUGEINT in DuckDB, DECIMAL(38,0) here.
+//! Sums of whole numbers, which may need more than 64 bits: HUGEINT.
 //!
 //! **Invariants**
 //! 1. A sum of whole numbers never wraps around: 2^64 of them fit in 127 bits.
@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use datafusion::arrow::array::{ArrayRef, AsArray, BooleanArray, PrimitiveArray};
-use datafusion::arrow::datatypes::{DataType, Decimal128Type, FieldRef, Int64Type, UInt64Type};
+use datafusion::arrow::datatypes::{DataType, Decimal128Type, Field, FieldRef, Int64Type, UInt64Type};
 use datafusion::common::ScalarValue;
 use datafusion::error::Result;
 use datafusion::functions_aggregate::expr_fn::count;
@@ -18,9 +18,10 @@ use datafusion::logical_expr::{
     Accumulator, AggregateUDF, AggregateUDFImpl, EmitTo, Expr, GroupsAccumulator, Operator, ReversedUDAF,
     SetMonotonicity, Signature, cast, lit,
 };
+use siltstone_storage::LogicalType;
 
-/// What HUGEINT is here.
-const HUGEINT: DataType = DataType::Decimal128(38, 0);
+/// What holds a HUGEINT.
+const HUGEINT: DataType = DataType::Decimal128(LogicalType::HUGEINT_DIGITS, 0);
 
 /// `sum` on top of DataFusion's.
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -47,6 +48,15 @@ impl AggregateUDFImpl for Sum {
             [ty] if is_whole(ty) => Ok(HUGEINT),
             _ => self.inner.return_type(types),
         }
+    }
+
+    fn return_field(&self, fields: &[FieldRef]) -> Result<FieldRef> {
+        let types: Vec<DataType> = fields.iter().map(|field| field.data_type().clone()).collect();
+        let of_huge = |field: &FieldRef| LogicalType::from_field(field).is_ok_and(|ty| ty == LogicalType::HugeInt);
+        Ok(Arc::new(match fields {
+            [field] if is_whole(field.data_type()) || of_huge(field) => LogicalType::HugeInt.field(self.name(), true),
+            _ => Field::new(self.name(), self.return_type(&types)?, true),
+        }))
     }
 
     fn accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
@@ -108,7 +118,7 @@ impl AggregateUDFImpl for Sum {
         let mut sum = call.clone();
         sum.params.args = vec![value.clone()];
         let added = lit(ScalarValue::Decimal128(Some(added), 38, 0)) * cast(count(value.clone()), HUGEINT);
-        Ok(Some(Expr::AggregateFunction(sum) + added))
+        Ok(Some(crate::conversions::named(Expr::AggregateFunction(sum) + added, &LogicalType::HugeInt)))
     }
 }
 

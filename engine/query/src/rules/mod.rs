@@ -2,9 +2,15 @@
 
 mod checked;
 mod domain;
+mod huge_integers;
+mod intervals;
 mod subqueries;
+mod times;
 mod whole_division;
 
 pub(crate) use checked::CheckedArithmetic;
+pub(crate) use huge_integers::HugeIntegers;
+pub(crate) use intervals::ComparedIntervals;
 pub(crate) use subqueries::PlanSubqueries;
+pub(crate) use times::TimesOfOneUnit;
 pub(crate) use whole_division::WholeDivision;
