@@ -1,5 +1,7 @@
 //! Statements that write more rows than are held in memory: each is one commit, alone and in a transaction.
 
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
 
 /// Rows of about 100 bytes: 40 MB of them, which is past what goes through memory and log.
@@ -65,4 +67,35 @@ fn large_statements_are_parts_of_transactions() {
     check(&api);
     let server = server.kill_and_restart();
     check(&server.api());
+}
+
+#[test]
+fn a_large_statement_that_is_given_up_leaves_no_files() {
+    // Its rows are in segments already when its time is over.
+    let server = siltstone_tests::Server::start(crate::launch().arg("--query-timeout-ms").arg("3000"));
+    let api = server.api();
+    let segments = || {
+        let files = server.data().files();
+        files.iter().filter(|path| path.extension().is_some_and(|extension| extension == "segment")).count()
+    };
+    let before = segments();
+    let text = "repeat(md5(CAST(range AS VARCHAR)), 4)";
+    let script = format!("BEGIN; CREATE TABLE endless AS SELECT {text} AS v FROM range(10000000000); COMMIT");
+    let (failed, most) = std::thread::scope(|scope| {
+        let failed = scope.spawn(|| api.query_error(&script));
+        let mut most = before;
+        while !failed.is_finished() {
+            most = most.max(segments());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        (failed.join().expect("an answer"), most)
+    });
+    assert!(failed.contains("cancelled"), "{failed}");
+    assert!(most > before, "no segment was written");
+    assert!(api.query_error("FROM endless").contains("does not exist"));
+    let waited = Instant::now();
+    while segments() > before {
+        assert!(waited.elapsed() < Duration::from_secs(20), "{} segments are left", segments() - before);
+        std::thread::sleep(Duration::from_millis(50));
+    }
 }
