@@ -48,7 +48,10 @@ pub fn type_name(field: &Field) -> String {
     match field.data_type() {
         DataType::Decimal256(precision, scale) => format!("DECIMAL({precision},{scale})"),
         DataType::List(item) | DataType::LargeList(item) | DataType::ListView(item) | DataType::LargeListView(item) => {
-            format!("{}[]", type_name(item))
+            match LogicalType::from_field(field) {
+                Ok(LogicalType::Array(_, items)) => format!("{}[{items}]", type_name(item)),
+                _ => format!("{}[]", type_name(item)),
+            }
         }
         DataType::FixedSizeList(item, length) => format!("{}[{length}]", type_name(item)),
         DataType::Struct(fields) => {

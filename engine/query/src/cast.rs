@@ -3,8 +3,10 @@
 //! **Invariants**
 //! 1. A cast gives every value its meaning in the target type or fails; it never turns a value into NULL.
 //! 2. Fractions round (decimals half away from zero, floats half to even); they are not cut.
-//! 3. UUID and JSON columns only ever get valid text, UUIDs in lower case with dashes.
+//! 3. UUID, JSON, BIT and ENUM columns only ever get valid text, UUIDs in lower case with dashes; `T[n]` as many items as it has, and MAP
+//!    distinct keys. So do values of these types within others.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use datafusion::arrow::array::timezone::Tz;
@@ -23,6 +25,13 @@ use siltstone_storage::{LogicalType, interval, timestamps};
 use crate::QueryError;
 use crate::error::Result;
 
+mod nested;
+
+pub(crate) use nested::is_checked;
+
+/// Characters of a type's name that a message shows: an ENUM can be long.
+const TYPE_CHARS_MAX: usize = 400;
+
 const STRICT: CastOptions<'static> = CastOptions { safe: false, format_options: FormatOptions::new() };
 
 /// `array` in the Arrow form of `ty`; points in time become text as the clocks of `zone` show them.
@@ -34,6 +43,9 @@ pub(crate) fn to_column(array: &ArrayRef, ty: &LogicalType, zone: Tz) -> Result<
     let array = match ty {
         LogicalType::Uuid => return uuid_text(array),
         LogicalType::Json => return json_text(array),
+        LogicalType::Bit => return bit_text(array),
+        LogicalType::Enum(values) => return enum_text(array, values, ty),
+        ty if ty.is_nested() && is_checked(ty) => return nested::to_nested(array, ty, zone),
         LogicalType::Varchar => written(array, zone)?,
         LogicalType::Blob if array.data_type().is_string() => {
             Arc::new(crate::text::to_blobs(&text(array)?)?) as ArrayRef
@@ -183,6 +195,36 @@ fn uuid_text(array: &ArrayRef) -> Result<ArrayRef> {
         }
     }
     Ok(Arc::new(builder.finish()))
+}
+
+/// A type's name for a message.
+fn shown(ty: &LogicalType) -> String {
+    let name = ty.to_string();
+    match name.char_indices().nth(TYPE_CHARS_MAX) {
+        Some((end, _)) => format!("{}…", &name[..end]),
+        None => name,
+    }
+}
+
+fn bit_text(array: &ArrayRef) -> Result<ArrayRef> {
+    if !array.data_type().is_string() && !array.data_type().is_null() {
+        return Err(QueryError::conversion(format_args!("Unimplemented type for cast ({} -> BIT)", array.data_type())));
+    }
+    let text = text(array)?;
+    let is_bits = |value: &str| !value.is_empty() && value.bytes().all(|byte| matches!(byte, b'0' | b'1'));
+    match text.iter().flatten().find(|value| !is_bits(value)) {
+        None => Ok(Arc::new(text)),
+        Some(value) => Err(QueryError::conversion(format_args!("Could not convert string '{value}' to BIT"))),
+    }
+}
+
+fn enum_text(array: &ArrayRef, values: &[String], ty: &LogicalType) -> Result<ArrayRef> {
+    let text = text(array)?;
+    let values: HashSet<&str> = values.iter().map(String::as_str).collect();
+    match text.iter().flatten().find(|value| !values.contains(value)) {
+        None => Ok(Arc::new(text)),
+        Some(value) => Err(QueryError::conversion(format_args!("Could not convert string '{value}' to {}", shown(ty)))),
+    }
 }
 
 fn json_text(array: &ArrayRef) -> Result<ArrayRef> {

@@ -19,8 +19,10 @@ use crate::session::Session;
 /// # Errors
 /// `Binder Error` if it names columns, `Not implemented Error` if it can differ from row to row.
 pub(crate) fn constant(session: &Session, expr: &Expr, ty: &LogicalType) -> Result<Option<Value>> {
-    if matches!(ty, LogicalType::List(_) | LogicalType::Struct(_)) {
-        return Err(QueryError::not_implemented("a default of a LIST or STRUCT column is not supported yet"));
+    if ty.is_nested() {
+        return Err(QueryError::not_implemented(format_args!(
+            "a default of a column of type {ty} is not supported yet"
+        )));
     }
     let state = session.constant_state();
     let empty = DFSchema::empty();

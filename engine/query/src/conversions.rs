@@ -1,5 +1,5 @@
-//! Casts that mean something else in DuckDB than in DataFusion: times, intervals and BLOBs to text, text to BLOB, UUID, JSON and INTERVAL,
-//! numbers with a fraction to whole ones, timestamps to those of another unit.
+//! Casts that mean something else in DuckDB than in DataFusion: times, intervals and BLOBs to text, text to BLOB, UUID, JSON, BIT, ENUM and
+//! INTERVAL, values to types that check them, numbers with a fraction to whole ones, timestamps to those of another unit.
 //!
 //! **Invariants**
 //! 1. Each becomes a call that does what INSERT does ([`crate::cast`]); TRY_CAST gives NULL where that fails.
@@ -14,7 +14,7 @@ use datafusion::arrow::compute::{cast, concat};
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::common::{DFSchema, ScalarValue, exec_err};
+use datafusion::common::{DFSchema, ScalarValue, exec_err, plan_err};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::expr::{Cast, TryCast};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
@@ -89,6 +89,7 @@ fn replace(expr: Expr, schema: &DFSchema, zone: Tz, stage: Stage) -> Result<Tran
         let Ok((_, source_field)) = source.to_field(schema) else {
             return Ok(Transformed::no(expr));
         };
+        refuse(&source_field, field, stage)?;
         let Some(ty) = converted(&source_field, field, stage) else {
             return Ok(Transformed::no(expr));
         };
@@ -111,17 +112,21 @@ fn converted(source: &Field, target: &Field, stage: Stage) -> Option<LogicalType
             L::Varchar,
         ) => true,
         // Spelled out, each is one of ours; its name goes with it.
-        (from, L::HugeInt | L::Interval) if !matches!(from, L::List(_) | L::Struct(_)) => stage == Stage::Written,
+        (from, L::HugeInt | L::Interval) if !from.is_nested() => stage == Stage::Written,
         // Nothing but the name changes, which a cast of DataFusion's would keep.
         (L::HugeInt, L::Decimal { precision: L::HUGEINT_DIGITS, scale: 0 }) => stage == Stage::Written,
         // Arrow's lists know the names of what they hold.
         (L::List(_), to @ L::List(_)) if from != *to && holds_huge(to) => stage == Stage::Written,
         (L::Varchar, L::TimestampS | L::TimestampMs | L::TimestampNs) => stage == Stage::Written,
         (from, to) if from != to && is_unzoned(from) && is_unzoned(to) => stage == Stage::Written,
-        // UUID and JSON are text already, but are no longer to be called so.
-        (L::Blob | L::Uuid | L::Json, L::Varchar) | (L::Varchar | L::Uuid | L::Json, L::Blob | L::Uuid | L::Json) => {
-            stage == Stage::Written
-        }
+        // These are text already, but are no longer to be called so.
+        (L::Blob | L::Uuid | L::Json | L::Bit | L::Enum(_), L::Varchar)
+        | (L::Varchar | L::Uuid | L::Json, L::Blob | L::Uuid | L::Json) => stage == Stage::Written,
+        (L::Bit | L::Enum(_), L::Blob | L::Uuid | L::Json) => stage == Stage::Written,
+        (from, to @ (L::Bit | L::Enum(_) | L::Array(..) | L::Map(_))) => stage == Stage::Written && from != to,
+        (from, to) if to.is_nested() && crate::cast::is_checked(to) => stage == Stage::Written && from != to,
+        // A list is no longer to be called an array.
+        (L::Array(..), L::List(_)) => stage == Stage::Written,
         // Fractions round; DataFusion cuts them.
         (L::Real | L::Double | L::Decimal { .. }, to) if to.arrow().is_integer() => stage == Stage::Written,
         _ => false,
@@ -139,6 +144,18 @@ fn holds_huge(ty: &LogicalType) -> bool {
 fn is_unzoned(ty: &LogicalType) -> bool {
     use LogicalType as L;
     matches!(ty, L::Timestamp | L::TimestampS | L::TimestampMs | L::TimestampNs)
+}
+
+/// What has the form of text but another meaning is not read as text.
+fn refuse(source: &Field, target: &Field, stage: Stage) -> Result<()> {
+    use LogicalType as L;
+    let (Ok(from), Ok(to)) = (LogicalType::from_field(source), LogicalType::from_field(target)) else {
+        return Ok(());
+    };
+    if stage == Stage::Written && from == L::Bit && !to.is_text() {
+        return plan_err!("Unimplemented type for cast ({from} -> {to})");
+    }
+    Ok(())
 }
 
 /// One such cast as a function of one argument.

@@ -18,7 +18,7 @@ use crate::QueryError;
 use crate::error::{Result, from_parser};
 use crate::lake_syntax::{self, LakeStatement};
 use crate::merge_syntax::{self, Merge};
-use crate::{by_name, from_first, pivot_syntax};
+use crate::{by_name, from_first, map_types, pivot_syntax};
 
 /// Deepest nesting of parentheses, subqueries and the like. Generated SQL stays far below it; each level costs the parser
 /// and the planner some kilobytes of stack.
@@ -90,6 +90,11 @@ impl Dialect for LakeDialect {
         true
     }
 
+    /// The form that [`map_types`] gives `MAP(K, V)`.
+    fn supports_map_literal_with_angle_brackets(&self) -> bool {
+        true
+    }
+
     /// `x IN ()`, which generators write and SQLite knows.
     fn supports_in_empty_list(&self) -> bool {
         true
@@ -143,6 +148,7 @@ pub(crate) fn parse(sql: &str) -> Result<Vec<Parsed>> {
     let mut tokens = tokens(&dialect, sql)?;
     check_chains(&tokens)?;
     let by_name = by_name::take(&mut tokens);
+    map_types::bracket(&mut tokens);
     let tokens = from_first::completed(tokens);
     let parser = Parser::new(&dialect).with_recursion_limit(NESTING_MAX).with_tokens_with_locations(tokens);
     let statements = statements(parser, sql, &by_name).map_err(|error| from_parser(&error))?;
@@ -253,7 +259,9 @@ pub(crate) fn parse_query(sql: &str) -> Result<Box<Query>> {
 
 fn whole<T>(text: &str, parse: impl FnOnce(&mut Parser<'_>) -> Result<T, ParserError>) -> Result<T> {
     let dialect = LakeDialect { duckdb: DuckDbDialect {} };
-    let tokens = from_first::completed(tokens(&dialect, text)?);
+    let mut tokens = tokens(&dialect, text)?;
+    map_types::bracket(&mut tokens);
+    let tokens = from_first::completed(tokens);
     let mut parser = Parser::new(&dialect).with_recursion_limit(NESTING_MAX).with_tokens_with_locations(tokens);
     let parsed = parse(&mut parser).and_then(|parsed| {
         parser.expect_token(&Token::EOF)?;

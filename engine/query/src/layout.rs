@@ -81,9 +81,7 @@ fn bucket_count(expr: &Expr) -> Option<u32> {
 fn check_transform(transform: Transform, column: &Column) -> Result<()> {
     let ty = &column.logical_type;
     let fits = match transform {
-        Transform::Identity | Transform::Bucket(_) => {
-            !matches!(ty, LogicalType::List(_) | LogicalType::Struct(_) | LogicalType::Interval)
-        }
+        Transform::Identity | Transform::Bucket(_) => !ty.is_nested() && *ty != LogicalType::Interval,
         Transform::Hour => is_point_in_time(ty),
         Transform::Year | Transform::Month | Transform::Day => is_point_in_time(ty) || *ty == LogicalType::Date,
     };

@@ -52,6 +52,7 @@ mod joins;
 mod lake_syntax;
 mod layout;
 mod literals;
+mod map_types;
 mod merge_syntax;
 mod names;
 mod output_names;

@@ -3,7 +3,7 @@
 //! **Invariants**
 //! 1. A number with an exponent, or with more digits than DECIMAL has, is a DOUBLE; one beyond DOUBLE is an error. A whole number beyond
 //!    64 bits is a HUGEINT.
-//! 2. A column of a VALUES list has one type: typed texts (UUID, JSON) give theirs to NULLs and string literals beside
+//! 2. A column of a VALUES list has one type: typed texts (UUID, JSON, BIT, ENUM) give theirs to NULLs and string literals beside
 //!    them; beside anything else they are plain text.
 //! 3. Nothing is IN a list without entries, and NULL neither.
 
@@ -181,10 +181,10 @@ fn type_values(body: &mut SetExpr) {
 }
 
 /// What an entry of a VALUES list says about its column.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 enum Entry {
-    Uuid,
-    Json,
+    /// A text of this type, which is not VARCHAR.
+    Typed(DataType),
     Huge,
     /// A whole number of at most 64 bits.
     Whole,
@@ -199,7 +199,7 @@ fn type_column(values: &mut Values, column: usize) {
     let Some(first) = kinds.next() else {
         return;
     };
-    let mut typed = matches!(first, Entry::Uuid | Entry::Json).then_some(first);
+    let mut typed = if let Entry::Typed(ty) = &first { Some(ty.clone()) } else { None };
     let mut uniform = true;
     let mut plain = matches!(first, Entry::Other | Entry::Whole | Entry::Huge);
     let (mut any_huge, mut any_other) = (first == Entry::Huge, matches!(first, Entry::Other));
@@ -210,23 +210,19 @@ fn type_column(values: &mut Values, column: usize) {
         match kind {
             Entry::Untyped => {}
             Entry::Other | Entry::Whole | Entry::Huge => plain = true,
-            Entry::Uuid | Entry::Json => plain |= typed.replace(kind).is_some_and(|before| before != kind),
+            Entry::Typed(ty) => plain |= typed.replace(ty.clone()).is_some_and(|before| before != ty),
         }
     }
     if any_huge && typed.is_none() && !uniform {
         return type_huge(values, column, any_other);
     }
-    let Some(kind) = typed.filter(|_| !uniform) else {
+    let Some(typed) = typed.filter(|_| !uniform) else {
         return;
     };
-    let target = match kind {
-        _ if plain => DataType::Varchar(None),
-        Entry::Uuid => DataType::Uuid,
-        _ => DataType::JSON,
-    };
+    let target = if plain { DataType::Varchar(None) } else { typed };
     for slot in values.rows.iter_mut().filter_map(|row| row.content.get_mut(column)) {
         match entry(slot) {
-            Entry::Uuid | Entry::Json => retype(slot, &target),
+            Entry::Typed(_) => retype(slot, &target),
             Entry::Untyped if !plain => {
                 let expr = std::mem::replace(slot, Expr::Value(Value::Null.into()));
                 *slot = cast(expr, target.clone());
@@ -266,8 +262,9 @@ fn entry(expr: &Expr) -> Entry {
         Expr::Nested(inner) => entry(inner),
         Expr::Cast { data_type, .. } | Expr::TypedString(TypedString { data_type, .. }) => {
             match logical_type(data_type) {
-                Ok(LogicalType::Uuid) => Entry::Uuid,
-                Ok(LogicalType::Json) => Entry::Json,
+                Ok(LogicalType::Uuid) => Entry::Typed(DataType::Uuid),
+                Ok(LogicalType::Json) => Entry::Typed(DataType::JSON),
+                Ok(LogicalType::Bit | LogicalType::Enum(_)) => Entry::Typed(data_type.clone()),
                 Ok(LogicalType::HugeInt) => Entry::Huge,
                 // A wrong type is the planner's to report.
                 _ => Entry::Other,

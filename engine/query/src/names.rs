@@ -262,7 +262,8 @@ impl Collector<'_> {
 
     fn struct_fields(&mut self, ty: &LogicalType) {
         match ty {
-            LogicalType::List(item) => self.struct_fields(item),
+            LogicalType::List(item) | LogicalType::Array(item, _) => self.struct_fields(item),
+            LogicalType::Map(parts) => self.struct_fields(&parts.1),
             LogicalType::Struct(fields) => {
                 for (name, ty) in fields {
                     self.fields.push(name.clone());

@@ -151,7 +151,7 @@ fn literal(expr: &Arc<dyn PhysicalExpr>) -> Option<&ScalarValue> {
 
 /// A literal as a value of a column of type `ty`; `None` for NULL and for a literal of another type.
 fn value(ty: &LogicalType, literal: &ScalarValue) -> Option<Value> {
-    if matches!(ty, LogicalType::Varchar | LogicalType::Uuid | LogicalType::Json) {
+    if ty.is_text() {
         return Some(Value::Text(literal.try_as_str()??.to_owned()));
     }
     // Storage does not compare intervals.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use datafusion::arrow::datatypes::FieldRef;
 use datafusion::error::DataFusionError;
 use datafusion::logical_expr::planner::TypePlanner;
-use datafusion::sql::sqlparser::ast::{ArrayElemTypeDef, DataType, ExactNumberInfo, TimezoneInfo};
+use datafusion::sql::sqlparser::ast::{ArrayElemTypeDef, DataType, EnumMember, ExactNumberInfo, TimezoneInfo};
 use siltstone_storage::LogicalType;
 
 use crate::error::Result;
@@ -60,6 +60,18 @@ pub(crate) fn logical_type(sql: &DataType) -> Result<LogicalType> {
         DataType::Array(ArrayElemTypeDef::SquareBracket(item, None) | ArrayElemTypeDef::AngleBracket(item)) => {
             L::List(Box::new(logical_type(item)?))
         }
+        DataType::Array(ArrayElemTypeDef::SquareBracket(item, Some(items))) => match u32::try_from(*items) {
+            Ok(items @ 1..=L::ARRAY_ITEMS_MAX) => L::Array(Box::new(logical_type(item)?), items),
+            _ => {
+                return Err(QueryError::binder(format_args!(
+                    "Array size must be between 1 and {}",
+                    L::ARRAY_ITEMS_MAX
+                )));
+            }
+        },
+        DataType::Map(key, value) => L::Map(Box::new((map_key(key)?, logical_type(value)?))),
+        DataType::Bit(None) | DataType::BitVarying(None) | DataType::VarBit(None) => L::Bit,
+        DataType::Enum(values, None) => enum_type(values)?,
         DataType::Struct(fields, _) => L::Struct(
             fields
                 .iter()
@@ -75,6 +87,24 @@ pub(crate) fn logical_type(sql: &DataType) -> Result<LogicalType> {
         DataType::Custom(name, arguments) => custom_type(&name.to_string(), arguments)?,
         other => return Err(unsupported(other)),
     })
+}
+
+fn map_key(sql: &DataType) -> Result<LogicalType> {
+    match logical_type(sql)? {
+        ty if ty.is_nested() || ty == LogicalType::Json => {
+            Err(QueryError::not_implemented(format_args!("a MAP with keys of type {ty} is not supported yet")))
+        }
+        ty => Ok(ty),
+    }
+}
+
+fn enum_type(values: &[EnumMember]) -> Result<LogicalType> {
+    let name = |value: &EnumMember| match value {
+        EnumMember::Name(name) => Ok(name.clone()),
+        EnumMember::NamedValue(..) => Err(QueryError::binder("the values of an ENUM have no numbers")),
+    };
+    LogicalType::enumeration(values.iter().map(name).collect::<Result<_>>()?)
+        .map_err(|error| QueryError::binder(error.message()))
 }
 
 fn unsupported(sql: &dyn std::fmt::Display) -> QueryError {
@@ -141,6 +171,7 @@ fn custom_type(name: &str, arguments: &[String]) -> Result<LogicalType> {
         "TIMESTAMPTZ" => L::TimestampTz,
         "JSON" => L::Json,
         "UUID" => L::Uuid,
+        "BITSTRING" => L::Bit,
         _ => return Err(QueryError::catalog(format_args!("Type with name {name} does not exist!"))),
     })
 }

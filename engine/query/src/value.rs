@@ -27,7 +27,7 @@ pub(crate) fn scalar(ty: &LogicalType, value: Option<&Value>) -> Option<ScalarVa
         (L::Decimal { precision, scale }, Value::Decimal(v)) => {
             ScalarValue::Decimal128(Some(*v), *precision, *scale as i8)
         }
-        (L::Varchar | L::Uuid | L::Json, Value::Text(v)) => ScalarValue::Utf8View(Some(v.clone())),
+        (ty, Value::Text(v)) if ty.is_text() => ScalarValue::Utf8View(Some(v.clone())),
         (L::Blob, Value::Bytes(v)) => ScalarValue::BinaryView(Some(v.clone())),
         (L::Date, Value::Int(v)) => ScalarValue::Date32(Some(i32::try_from(*v).ok()?)),
         (L::Time, Value::Int(v)) => ScalarValue::Time64Microsecond(Some(*v)),
@@ -63,7 +63,9 @@ pub(crate) fn value(ty: &LogicalType, array: &ArrayRef, row: usize) -> Option<Va
         L::Real => Value::Float(array.as_primitive::<Float32Type>().value(row).into()),
         L::Double => Value::Float(array.as_primitive::<Float64Type>().value(row)),
         L::Decimal { .. } | L::HugeInt => Value::Decimal(array.as_primitive::<Decimal128Type>().value(row)),
-        L::Varchar | L::Uuid | L::Json => Value::Text(array.as_string_view().value(row).to_owned()),
+        L::Varchar | L::Uuid | L::Json | L::Bit | L::Enum(_) => {
+            Value::Text(array.as_string_view().value(row).to_owned())
+        }
         L::Blob => Value::Bytes(array.as_binary_view().value(row).to_vec()),
         L::Date => Value::Int(array.as_primitive::<Date32Type>().value(row).into()),
         L::Time => Value::Int(array.as_primitive::<Time64MicrosecondType>().value(row)),
@@ -75,7 +77,7 @@ pub(crate) fn value(ty: &LogicalType, array: &ArrayRef, row: usize) -> Option<Va
             let value = array.as_primitive::<IntervalMonthDayNanoType>().value(row);
             Value::Interval { months: value.months, days: value.days, nanos: value.nanoseconds }
         }
-        L::List(_) | L::Struct(_) => return None,
+        L::List(_) | L::Struct(_) | L::Array(..) | L::Map(_) => return None,
     })
 }
 

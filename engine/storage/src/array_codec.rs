@@ -2,8 +2,9 @@
 //! a segment.
 //!
 //! An array is a presence byte (0: no NULL, 1: some), then for 1 a bitmap of the rows that are not NULL, then the values:
-//! booleans as bits; numbers, times and intervals at their fixed width; text and bytes as a width byte, lengths of that width, and the bytes; a LIST as
-//! lengths likewise and its child array; a STRUCT as its children. An array of NULLs alone has no values. Numbers are little-endian, bits
+//! booleans as bits; numbers, times and intervals at their fixed width; text and bytes as a width byte, lengths of that width, and the bytes;
+//! a LIST as lengths likewise and its child array; a STRUCT as its children; a MAP as a LIST of STRUCTs. An array of NULLs alone has no
+//! values. Numbers are little-endian, bits
 //! are counted from the lowest, unused bits are zero.
 //!
 //! **Invariants**
@@ -25,6 +26,7 @@ use crate::byte_views::{self, Data, Views};
 use crate::error::Result;
 use crate::frame::{ByteReader, PutBytes};
 use crate::logical_type::LogicalType;
+use crate::maps::{lists_of, maps_of};
 use crate::null_array::null_array;
 
 #[cfg(test)]
@@ -141,6 +143,7 @@ pub(crate) fn encode(array: &dyn Array, out: &mut Vec<u8>) {
         DataType::Utf8View => encode_bytes(array.as_string_view(), out),
         DataType::BinaryView => encode_bytes(array.as_binary_view(), out),
         DataType::List(_) => encode_list(array.as_list::<i32>(), out),
+        DataType::Map(..) => encode_list(&lists_of(array.as_map()), out),
         DataType::Struct(_) => {
             for child in array.as_struct().columns() {
                 encode(child, out);
@@ -219,10 +222,15 @@ pub(crate) fn decode(ty: &LogicalType, rows: usize, reader: &mut ByteReader<'_>)
     }
     match ty {
         LogicalType::Boolean => Ok(Arc::new(BooleanArray::new(take_bits(rows, reader)?, nulls))),
-        LogicalType::Varchar | LogicalType::Uuid | LogicalType::Json => decode_bytes(rows, nulls, true, reader),
+        text if text.is_text() => decode_bytes(rows, nulls, true, reader),
         LogicalType::Blob => decode_bytes(rows, nulls, false, reader),
-        LogicalType::List(item) => decode_list(item, rows, nulls, reader),
+        LogicalType::List(item) | LogicalType::Array(item, _) => Ok(Arc::new(decode_list(item, rows, nulls, reader)?)),
         LogicalType::Struct(fields) => decode_struct(fields, rows, nulls, reader),
+        LogicalType::Map(parts) => {
+            let lists = decode_list(&LogicalType::entry(parts), rows, nulls, reader)?;
+            let maps = maps_of(&ty.arrow(), &lists).map_err(|error| reader.corrupt("a map", error))?;
+            Ok(Arc::new(maps))
+        }
         fixed => {
             let data_type = fixed.arrow();
             with_fixed_width!(&data_type,
@@ -340,13 +348,13 @@ fn decode_list(
     rows: usize,
     nulls: Option<NullBuffer>,
     reader: &mut ByteReader<'_>,
-) -> Result<ArrayRef> {
+) -> Result<ListArray> {
     let lengths = Lengths::take(rows, reader)?;
     let children = i32::try_from(lengths.sum())
         .map_err(|_| reader.corrupt(format_args!("at most {} list items", i32::MAX), lengths.sum()))?;
     let child = decode(item, children as usize, reader)?;
     let field = Arc::new(item.field("item", true));
-    Ok(Arc::new(ListArray::new(field, lengths.offsets(), child, nulls)))
+    Ok(ListArray::new(field, lengths.offsets(), child, nulls))
 }
 
 fn decode_struct(

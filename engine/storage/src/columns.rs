@@ -84,7 +84,7 @@ pub(crate) fn constant_array(logical_type: &LogicalType, value: &Value, rows: us
         (T::Interval, Value::Interval { months, days, nanos }) => {
             constant::<IntervalMonthDayNanoType>(IntervalMonthDayNano::new(*months, *days, *nanos), rows)
         }
-        (T::Varchar | T::Uuid | T::Json, Value::Text(v)) => {
+        (text, Value::Text(v)) if text.is_text() => {
             let mut builder = StringViewBuilder::with_capacity(rows).with_deduplicate_strings();
             (0..rows).for_each(|_| builder.append_value(v));
             Arc::new(builder.finish())

@@ -16,6 +16,7 @@ use arrow_schema::DataType;
 use crate::byte_views::{BUFFER_BYTES_MAX, INLINE_BYTES_MAX, view_array, view_length};
 use crate::error::{Error, ErrorKind, Result};
 use crate::logical_type::LogicalType;
+use crate::maps::{lists_of, maps_of};
 
 #[cfg(test)]
 mod tests;
@@ -51,6 +52,11 @@ fn join(arrays: &[&dyn Array]) -> Result<ArrayRef> {
         }
         DataType::List(_) => join_lists(arrays),
         DataType::Struct(_) => join_structs(arrays),
+        map @ DataType::Map(..) => {
+            let lists: Vec<ListArray> = arrays.iter().map(|array| lists_of(array.as_map())).collect();
+            let joined = join_lists(&lists.iter().map(|list| list as &dyn Array).collect::<Vec<_>>())?;
+            Ok(Arc::new(maps_of(map, joined.as_list()).map_err(|error| failed(&error))?))
+        }
         _ => arrow_select::concat::concat(arrays).map_err(|error| failed(&error)),
     }
 }

@@ -71,7 +71,7 @@ impl Condition {
         let misfit =
             |value: &Value| Error::new(ErrorKind::Invalid, format!("value does not fit: type={ty}, value={value:?}"));
         Ok(match ty {
-            LogicalType::Varchar | LogicalType::Uuid | LogicalType::Json | LogicalType::Blob => {
+            ty if ty.is_text() || *ty == LogicalType::Blob => {
                 Self::Bytes(wanted.map(|value| Some(value.bytes_of(ty)?.to_vec()), misfit)?)
             }
             LogicalType::Decimal { .. } | LogicalType::HugeInt => {

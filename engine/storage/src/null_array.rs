@@ -18,6 +18,7 @@ use arrow_schema::{DataType, Fields};
 
 use crate::array_codec::with_fixed_width;
 use crate::logical_type::LogicalType;
+use crate::maps::maps_of;
 
 #[cfg(test)]
 mod tests;
@@ -33,7 +34,7 @@ fn bytes(data_type: &DataType, rows: usize) -> usize {
     match data_type {
         DataType::Boolean => rows.div_ceil(8),
         DataType::Utf8View | DataType::BinaryView => rows * size_of::<u128>(),
-        DataType::List(_) => (rows + 1) * size_of::<i32>(),
+        DataType::List(_) | DataType::Map(..) => (rows + 1) * size_of::<i32>(),
         DataType::Struct(fields) => fields.iter().map(|field| bytes(field.data_type(), rows)).max().unwrap_or(0),
         fixed => rows * fixed.primitive_width().unwrap_or(size_of::<u128>()),
     }
@@ -45,12 +46,12 @@ fn array(ty: &LogicalType, rows: usize, zeros: &Buffer, nulls: &NullBuffer) -> A
             let bits = BooleanBuffer::new(zeros.clone(), 0, rows);
             Arc::new(BooleanArray::new(bits, Some(nulls.clone())))
         }
-        LogicalType::Varchar | LogicalType::Uuid | LogicalType::Json => views::<StringViewType>(rows, zeros, nulls),
+        text if text.is_text() => views::<StringViewType>(rows, zeros, nulls),
         LogicalType::Blob => views::<BinaryViewType>(rows, zeros, nulls),
-        LogicalType::List(item) => {
-            let offsets = OffsetBuffer::new(ScalarBuffer::new(zeros.clone(), 0, rows + 1));
-            let items = new_empty_array(&item.arrow());
-            Arc::new(ListArray::new(Arc::new(item.field("item", true)), offsets, items, Some(nulls.clone())))
+        LogicalType::List(item) | LogicalType::Array(item, _) => Arc::new(lists(item, rows, zeros, nulls)),
+        LogicalType::Map(parts) => {
+            let lists = lists(&LogicalType::entry(parts), rows, zeros, nulls);
+            Arc::new(maps_of(&ty.arrow(), &lists).expect("no entries are entries of any map"))
         }
         LogicalType::Struct(fields) => {
             let children = fields.iter().map(|(_, ty)| array(ty, rows, zeros, nulls)).collect();
@@ -69,6 +70,11 @@ fn array(ty: &LogicalType, rows: usize, zeros: &Buffer, nulls: &NullBuffer) -> A
                 other => unreachable!("not of fixed width: {other}"))
         }
     }
+}
+
+fn lists(item: &LogicalType, rows: usize, zeros: &Buffer, nulls: &NullBuffer) -> ListArray {
+    let offsets = OffsetBuffer::new(ScalarBuffer::new(zeros.clone(), 0, rows + 1));
+    ListArray::new(Arc::new(item.field("item", true)), offsets, new_empty_array(&item.arrow()), Some(nulls.clone()))
 }
 
 /// The view of an empty value is all zeros.

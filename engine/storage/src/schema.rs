@@ -128,16 +128,14 @@ impl TableSchema {
     /// The next version, with columns added at the end.
     ///
     /// # Errors
-    /// `Invalid` for a bad or repeated name, or too many columns.
+    /// `Invalid` for a bad or repeated name, too many columns, or a type that a column cannot have.
     pub fn with_columns(&self, added: Vec<NewColumn>) -> Result<Self> {
         let mut columns = self.columns.clone();
         let mut names: HashSet<String> = self.by_name.keys().cloned().collect();
         let mut next_column = self.next_column;
         for column in added {
             check_name(&column.name)?;
-            if column.logical_type.depth() > LogicalType::DEPTH_MAX {
-                return Err(Error::new(ErrorKind::Invalid, format!("type nested too deeply: column={}", column.name)));
-            }
+            column.logical_type.check(&column.name)?;
             if !names.insert(folded_name(&column.name)) {
                 return Err(repeated_column(&column.name));
             }

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use arrow_array::types::{Decimal128Type, IntervalMonthDayNano};
 use arrow_array::{
     Array, ArrayRef, BinaryViewArray, BooleanArray, Date32Array, Decimal128Array, Float32Array, Float64Array,
-    Int8Array, Int16Array, Int32Array, Int64Array, IntervalMonthDayNanoArray, ListArray, PrimitiveArray,
+    Int8Array, Int16Array, Int32Array, Int64Array, IntervalMonthDayNanoArray, ListArray, MapArray, PrimitiveArray,
     StringViewArray, StructArray, Time64MicrosecondArray, TimestampMicrosecondArray, TimestampMillisecondArray,
     TimestampNanosecondArray, TimestampSecondArray, UInt8Array, UInt16Array, UInt32Array, UInt64Array,
 };
 use arrow_buffer::{NullBuffer, OffsetBuffer};
-use arrow_schema::Fields;
+use arrow_schema::{DataType, Fields};
 use proptest::prelude::*;
 
 use crate::fuzzing::conditions::value_at;
@@ -103,7 +103,7 @@ impl ArraySpec {
                 let array: Decimal128Array = PrimitiveArray::<Decimal128Type>::new(values.collect(), nulls);
                 Arc::new(array.with_data_type(ty.arrow()))
             }
-            LogicalType::Varchar | LogicalType::Uuid | LogicalType::Json => {
+            LogicalType::Varchar | LogicalType::Uuid | LogicalType::Json | LogicalType::Bit | LogicalType::Enum(_) => {
                 Arc::new(masked(ints.iter().map(|v| text(*v)), nulls.as_ref()).collect::<StringViewArray>())
             }
             LogicalType::Blob => Arc::new(
@@ -113,6 +113,20 @@ impl ArraySpec {
                 let offsets = OffsetBuffer::<i32>::from_lengths(ints.iter().map(|v| (v % 4) as usize));
                 let child = self.make(item, offsets[rows] as usize, numbers);
                 Arc::new(ListArray::new(Arc::new(item.field("item", true)), offsets, child, nulls))
+            }
+            LogicalType::Array(item, items) => {
+                let offsets = OffsetBuffer::<i32>::from_repeated_length(*items as usize, rows);
+                let child = self.make(item, offsets[rows] as usize, numbers);
+                Arc::new(ListArray::new(Arc::new(item.field("item", true)), offsets, child, nulls))
+            }
+            LogicalType::Map(parts) => {
+                let offsets = OffsetBuffer::<i32>::from_lengths(ints.iter().map(|v| (v % 3) as usize));
+                let DataType::Map(entries, _) = ty.arrow() else { unreachable!("the Arrow form of a MAP") };
+                let DataType::Struct(fields) = entries.data_type().clone() else { unreachable!("a MAP's entries") };
+                let keys = Self { nulls_percent: 0, ..self.clone() }.make(&parts.0, offsets[rows] as usize, numbers);
+                let values = self.make(&parts.1, offsets[rows] as usize, numbers);
+                let pairs = StructArray::new(fields, vec![keys, values], None);
+                Arc::new(MapArray::new(entries, offsets, pairs, nulls, false))
             }
             LogicalType::Struct(fields) => {
                 let children = fields.iter().map(|(_, ty)| self.make(ty, rows, numbers)).collect();
@@ -179,6 +193,10 @@ fn text(seed: u64) -> String {
     }
 }
 
+fn enumeration() -> LogicalType {
+    LogicalType::enumeration(vec!["a".to_owned(), "it's".to_owned(), String::new()]).unwrap()
+}
+
 /// Every kind of type, nested ones up to three levels.
 pub(crate) fn any_type() -> impl Strategy<Value = LogicalType> {
     let scalar = prop_oneof![
@@ -206,15 +224,21 @@ pub(crate) fn any_type() -> impl Strategy<Value = LogicalType> {
             LogicalType::TimestampMs,
             LogicalType::TimestampNs,
             LogicalType::Interval,
+            LogicalType::Bit,
+            enumeration(),
         ]),
         Just(LogicalType::Varchar),
         (1_u8..=38).prop_flat_map(|precision| {
             (Just(precision), 0..=precision).prop_map(|(precision, scale)| LogicalType::Decimal { precision, scale })
         }),
     ];
-    scalar.prop_recursive(3, 8, 3, |inner| {
+    let key =
+        prop::sample::select(vec![LogicalType::Varchar, LogicalType::BigInt, enumeration(), LogicalType::Boolean]);
+    scalar.prop_recursive(3, 8, 3, move |inner| {
         prop_oneof![
             inner.clone().prop_map(|item| LogicalType::List(Box::new(item))),
+            (inner.clone(), 1..4_u32).prop_map(|(item, items)| LogicalType::Array(Box::new(item), items)),
+            (key.clone(), inner.clone()).prop_map(|parts| LogicalType::Map(Box::new(parts))),
             prop::collection::vec(inner, 0..3).prop_map(|types| {
                 let named = types.into_iter().enumerate().map(|(i, ty)| (format!("field {i}"), ty));
                 LogicalType::Struct(named.collect())
@@ -234,7 +258,7 @@ pub(crate) fn any_array(rows_max: usize) -> impl Strategy<Value = ArraySpec> {
     })
 }
 
-/// A condition on values like those of the array, so that it is met now and then; on LIST and STRUCT, only whether they are NULL.
+/// A condition on values like those of the array, so that it is met now and then; on nested types, only whether they are NULL.
 pub(crate) fn any_predicate(ty: &LogicalType, array: &ArrayRef, numbers: &mut Numbers) -> Option<Predicate> {
     const OPS: [Comparison; 6] = [
         Comparison::Equal,

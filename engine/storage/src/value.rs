@@ -18,7 +18,7 @@ pub enum Value {
     Decimal(i128),
     /// REAL and DOUBLE.
     Float(f64),
-    /// VARCHAR, UUID and JSON.
+    /// VARCHAR, UUID, JSON, BIT and ENUM.
     Text(String),
     /// BLOB.
     Bytes(Vec<u8>),
@@ -71,7 +71,7 @@ impl Value {
             Self::UInt(_) => matches!(ty, T::UTinyInt | T::USmallInt | T::UInteger | T::UBigInt),
             Self::Decimal(_) => matches!(ty, T::Decimal { .. } | T::HugeInt),
             Self::Float(_) => matches!(ty, T::Real | T::Double),
-            Self::Text(_) => matches!(ty, T::Varchar | T::Uuid | T::Json),
+            Self::Text(_) => ty.is_text(),
             Self::Bytes(_) => matches!(ty, T::Blob),
             Self::Interval { .. } => matches!(ty, T::Interval),
         }

@@ -37,10 +37,10 @@ pub struct ZoneMap {
 }
 
 impl ZoneMap {
-    /// Statistics of an array in the Arrow form of `ty`. JSON, INTERVAL, LIST and STRUCT have no bounds.
+    /// Statistics of an array in the Arrow form of `ty`. JSON, INTERVAL and nested types have no bounds.
     pub(crate) fn of(ty: &LogicalType, array: &dyn Array) -> Self {
         let bounds = match ty {
-            LogicalType::Json | LogicalType::List(_) | LogicalType::Struct(_) => Bounds::default(),
+            ty if *ty == LogicalType::Json || ty.is_nested() => Bounds::default(),
             _ => Bounds::of(array),
         };
         bounds.with_nulls(array.null_count())

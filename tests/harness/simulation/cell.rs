@@ -48,13 +48,15 @@ pub enum Cell {
     List(Vec<Cell>),
     /// STRUCT, fields in order.
     Struct(Vec<Cell>),
+    /// MAP, entries in order.
+    Map(Vec<(Cell, Cell)>),
 }
 
 impl Cell {
     /// The same value as a column default; `None` for NULL and for nested values, which cannot be one.
     pub fn value(&self) -> Option<Value> {
         Some(match self {
-            Self::Null | Self::List(_) | Self::Struct(_) => return None,
+            Self::Null | Self::List(_) | Self::Struct(_) | Self::Map(_) => return None,
             Self::Bool(value) => Value::Bool(*value),
             Self::Int(value) => Value::Int(*value),
             Self::UInt(value) => Value::UInt(*value),
@@ -116,15 +118,18 @@ pub fn array(ty: &LogicalType, cells: &[&Cell]) -> ArrayRef {
             }));
             Arc::new(array.with_data_type(ty.arrow()))
         }
-        T::Varchar | T::Uuid | T::Json => Arc::new(StringViewArray::from_iter(cells.iter().map(|cell| match cell {
-            Cell::Text(text) => Some(text.as_str()),
-            _ => None,
-        }))),
+        T::Varchar | T::Uuid | T::Json | T::Bit | T::Enum(_) => {
+            Arc::new(StringViewArray::from_iter(cells.iter().map(|cell| match cell {
+                Cell::Text(text) => Some(text.as_str()),
+                _ => None,
+            })))
+        }
         T::Blob => Arc::new(BinaryViewArray::from_iter(cells.iter().map(|cell| match cell {
             Cell::Bytes(bytes) => Some(bytes.as_slice()),
             _ => None,
         }))),
-        T::List(item) => list(ty, item, cells),
+        T::List(item) | T::Array(item, _) => list(ty, item, cells),
+        T::Map(parts) => maps(ty, parts, cells),
         T::Struct(fields) => structs(ty, fields, cells),
     }
 }
@@ -165,6 +170,22 @@ fn list(ty: &LogicalType, item: &LogicalType, cells: &[&Cell]) -> ArrayRef {
         })
         .collect();
     Arc::new(ListArray::new(field, offsets, array(item, &inner), nulls(cells)))
+}
+
+fn maps(ty: &LogicalType, parts: &(LogicalType, LogicalType), cells: &[&Cell]) -> ArrayRef {
+    let lists: Vec<Cell> = cells
+        .iter()
+        .map(|cell| match cell {
+            Cell::Map(entries) => {
+                let entry = |(key, value): &(Cell, Cell)| Cell::Struct(vec![key.clone(), value.clone()]);
+                Cell::List(entries.iter().map(entry).collect())
+            }
+            _ => Cell::Null,
+        })
+        .collect();
+    let entries = LogicalType::List(Box::new(LogicalType::entry(parts)));
+    let lists = array(&entries, &lists.iter().collect::<Vec<_>>());
+    Arc::new(siltstone_storage::maps_of(&ty.arrow(), lists.as_list()).expect("keys that are not NULL"))
 }
 
 fn structs(ty: &LogicalType, fields: &[(String, LogicalType)], cells: &[&Cell]) -> ArrayRef {
@@ -225,6 +246,13 @@ pub fn cell(array: &dyn Array, row: usize) -> Result<Cell, Fault> {
         DataType::Struct(_) => {
             let fields = array.as_struct().columns();
             Cell::Struct(fields.iter().map(|field| cell(field, row)).collect::<Result<_, Fault>>()?)
+        }
+        DataType::Map(..) => {
+            let entries = array.as_map().value(row);
+            let part = |place: usize, entry: usize| cell(entries.column(place), entry);
+            Cell::Map(
+                (0..entries.len()).map(|entry| Ok((part(0, entry)?, part(1, entry)?))).collect::<Result<_, Fault>>()?,
+            )
         }
         other => return Err(format!("no column has type {other}")),
     })

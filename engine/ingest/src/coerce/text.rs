@@ -1,5 +1,7 @@
 //! Types that are text, or are read from certain words.
 
+use std::collections::HashSet;
+
 use super::{Outcome, float_text};
 use crate::error_vector::ErrorCode;
 use crate::json::scanner::{Scanner, Token, compact};
@@ -95,6 +97,22 @@ pub(crate) fn uuid<'t>(token: &Token<'_>, scratch: &'t mut String) -> Outcome<&'
         }
     }
     if digits == 32 && bytes.next().is_none() { Ok(scratch) } else { Err(ErrorCode::InvalidCast) }
+}
+
+/// BIT: a text of 0 and 1.
+pub(crate) fn bit<'t>(token: &Token<'t>) -> Outcome<&'t str> {
+    match token {
+        Token::Text(text) if !text.is_empty() && text.bytes().all(|byte| matches!(byte, b'0' | b'1')) => Ok(text),
+        _ => Err(ErrorCode::InvalidCast),
+    }
+}
+
+/// ENUM: one of these texts, exactly.
+pub(crate) fn member<'t>(token: &Token<'t>, values: &HashSet<String>) -> Outcome<&'t str> {
+    match token {
+        Token::Text(text) if values.contains(*text) => Ok(text),
+        _ => Err(ErrorCode::InvalidCast),
+    }
 }
 
 /// BLOB: the text's bytes, `\xHH` decoded.

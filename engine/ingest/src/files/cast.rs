@@ -12,7 +12,7 @@ use arrow_array::{Array, ArrayRef, ListArray, MapArray, StructArray, new_null_ar
 use arrow_buffer::OffsetBuffer;
 use arrow_cast::{CastOptions, cast_with_options};
 use arrow_schema::{DataType, Field, Fields, TimeUnit};
-use siltstone_storage::{LogicalType, same_name, timestamps};
+use siltstone_storage::{LogicalType, maps_of, repeated_key, same_name, timestamps};
 
 use super::policy;
 use crate::coerce::Context;
@@ -38,22 +38,27 @@ pub(super) fn to_column(array: &ArrayRef, ty: &LogicalType) -> Result<ArrayRef> 
         (DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View, _) => {
             of_text(&converted(array, &DataType::Utf8View, ty)?, ty)
         }
-        (found, _) if *found == ty.arrow() => Ok(Arc::clone(array)),
+        // What is nested is looked into: that it has the Arrow form says nothing of lengths and keys.
+        (found, _) if !ty.is_nested() && *found == ty.arrow() => Ok(Arc::clone(array)),
         (DataType::Null, _) => Ok(new_null_array(&ty.arrow(), array.len())),
         (DataType::Dictionary(_, values), _) => to_column(&converted(array, values, ty)?, ty),
+        (DataType::Map(..), LogicalType::Map(parts)) => of_map(array.as_map(), parts, ty),
         (DataType::Map(..), _) => to_column(&entries(array.as_map()), ty),
         (DataType::FixedSizeBinary(16), LogicalType::Uuid) => of_uuids(array, ty),
-        (DataType::LargeList(item) | DataType::FixedSizeList(item, _), LogicalType::List(_)) => {
+        (
+            DataType::LargeList(item) | DataType::FixedSizeList(item, _),
+            LogicalType::List(_) | LogicalType::Array(..),
+        ) => {
             let list = DataType::List(Arc::clone(item));
             to_column(&converted(array, &list, ty)?, ty)
         }
         (DataType::List(_), LogicalType::List(item)) => of_list(array.as_list(), item, ty),
+        (DataType::List(_), LogicalType::Array(item, items)) => of_array(array.as_list(), item, *items, ty),
         (DataType::Struct(_), LogicalType::Struct(fields)) => of_struct(array.as_struct(), fields, ty),
         (found, LogicalType::Blob) if is_binary(found) => converted(array, &ty.arrow(), ty),
         (found, _) if is_binary(found) || found.is_nested() => refused(array, ty),
-        (_, LogicalType::Uuid | LogicalType::Blob | LogicalType::List(_) | LogicalType::Struct(_)) => {
-            refused(array, ty)
-        }
+        (_, LogicalType::Uuid | LogicalType::Blob | LogicalType::Bit | LogicalType::Enum(_)) => refused(array, ty),
+        (_, ty) if ty.is_nested() => refused(array, ty),
         (found, LogicalType::Json) if !is_json_scalar(found) => refused(array, ty),
         (found, LogicalType::Interval) if !is_interval(found) => refused(array, ty),
         (found, _) if is_interval(found) && *ty != LogicalType::Interval => refused(array, ty),
@@ -205,7 +210,26 @@ fn entries(map: &MapArray) -> ArrayRef {
 
 /// The parts of a map's entry.
 pub(super) fn entry_fields(key: &DataType, value: &DataType) -> Fields {
-    Fields::from(vec![Field::new("key", key.clone(), true), Field::new("value", value.clone(), true)])
+    let [key_name, value_name] = LogicalType::ENTRY_PARTS;
+    Fields::from(vec![Field::new(key_name, key.clone(), true), Field::new(value_name, value.clone(), true)])
+}
+
+fn of_map(map: &MapArray, parts: &(LogicalType, LogicalType), ty: &LogicalType) -> Result<ArrayRef> {
+    let lists = to_column(&entries(map), &LogicalType::List(Box::new(LogicalType::entry(parts))))?;
+    let maps = maps_of(&ty.arrow(), lists.as_list())
+        .map_err(|_| Misfit { row: 0, reason: format!("a {ty} cannot have a key that is NULL") })?;
+    match repeated_key(&maps) {
+        None => Ok(Arc::new(maps)),
+        Some(row) => Err(Misfit { row, reason: format!("a {ty} cannot have a key twice") }),
+    }
+}
+
+fn of_array(list: &ListArray, item: &LogicalType, items: u32, ty: &LogicalType) -> Result<ArrayRef> {
+    let mut lengths = list.offsets().lengths().enumerate();
+    match lengths.find(|(row, length)| *length != items as usize && list.is_valid(*row)) {
+        None => of_list(list, item, ty),
+        Some((row, length)) => Err(Misfit { row, reason: format!("a list of {length} items does not fit {ty}") }),
+    }
 }
 
 fn of_list(list: &ListArray, item: &LogicalType, ty: &LogicalType) -> Result<ArrayRef> {

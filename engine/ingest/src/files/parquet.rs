@@ -154,15 +154,19 @@ fn has_interval(ty: &DataType) -> bool {
     }
 }
 
-/// A field with its maps as lists of their entries, long decimals as those that we have, and times of milliseconds as TIMESTAMP: Parquet's
+/// A field with maps whose keys no MAP has as lists of their entries, long decimals as those that we have, and times of milliseconds as TIMESTAMP: Parquet's
 /// writers use them for want of a choice, and DuckDB reads them so.
 fn plain(field: &Field) -> Field {
     let data_type = match field.data_type() {
-        DataType::Map(entries, _) => match entries.data_type() {
+        DataType::Map(entries, ordered) => match entries.data_type() {
             DataType::Struct(parts) if parts.len() == 2 => {
                 let (key, value) = (plain(&parts[0]), plain(&parts[1]));
+                let is_key = !key.data_type().is_nested();
                 let entry = DataType::Struct(cast::entry_fields(key.data_type(), value.data_type()));
-                DataType::List(Arc::new(Field::new("item", entry, true)))
+                match is_key {
+                    true => DataType::Map(Arc::new(Field::new(entries.name(), entry, false)), *ordered),
+                    false => DataType::List(Arc::new(Field::new("item", entry, true))),
+                }
             }
             other => other.clone(),
         },

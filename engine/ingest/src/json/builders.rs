@@ -5,6 +5,7 @@
 //! 2. The array has the Arrow form of its [`LogicalType`], and nothing else.
 //! 3. Memory follows what was pushed; no length in the input reserves anything by itself.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use arrow_array::types::{
@@ -13,12 +14,12 @@ use arrow_array::types::{
     TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType, UInt8Type, UInt16Type, UInt32Type,
     UInt64Type,
 };
-use arrow_array::{ArrayRef, BooleanArray, PrimitiveArray};
+use arrow_array::{ArrayRef, ArrowNativeTypeOp, BooleanArray, PrimitiveArray};
 use arrow_buffer::{BooleanBufferBuilder, NullBufferBuilder, ScalarBuffer};
 use arrow_schema::DataType;
 use siltstone_storage::{LogicalType, Value, interval};
 
-use super::nested::{Lists, Structs};
+use super::nested::{Lists, Maps, Structs};
 use super::scanner::Token;
 use super::views::{Kind, Views};
 use crate::coerce::temporal::{date, time, timestamp, timestamp_ms, timestamp_s};
@@ -54,6 +55,10 @@ pub(crate) enum Builder {
     Json(Views),
     List(Box<Lists>),
     Struct(Box<Structs>),
+    Bit(Views),
+    /// Its values beside it.
+    Enum(Views, HashSet<String>),
+    Map(Box<Maps>),
 }
 
 /// Runs one expression on whichever builder it is.
@@ -84,6 +89,8 @@ macro_rules! on_each {
             Builder::Interval($builder) => $run,
             Builder::List($builder) => $run,
             Builder::Struct($builder) => $run,
+            Builder::Bit($builder) | Builder::Enum($builder, _) => $run,
+            Builder::Map($builder) => $run,
         }
     };
 }
@@ -117,8 +124,12 @@ impl Builder {
             LogicalType::Interval => Self::Interval(Numbers::new(arrow())),
             LogicalType::Uuid => Self::Uuid(Views::new(Kind::Text)),
             LogicalType::Json => Self::Json(Views::new(Kind::Text)),
-            LogicalType::List(item) => Self::List(Box::new(Lists::new(item))),
+            LogicalType::List(item) => Self::List(Box::new(Lists::new(item, None))),
+            LogicalType::Array(item, items) => Self::List(Box::new(Lists::new(item, Some(*items)))),
             LogicalType::Struct(fields) => Self::Struct(Box::new(Structs::new(fields))),
+            LogicalType::Bit => Self::Bit(Views::new(Kind::Text)),
+            LogicalType::Enum(values) => Self::Enum(Views::new(Kind::Text), values.iter().cloned().collect()),
+            LogicalType::Map(parts) => Self::Map(Box::new(Maps::new(logical_type, parts))),
         }
     }
 
@@ -172,6 +183,9 @@ impl Builder {
             }
             Self::List(builder) => builder.push(token, context),
             Self::Struct(builder) => builder.push(token, context),
+            Self::Bit(views) => push_text(views, text::bit(token)),
+            Self::Enum(views, values) => push_text(views, text::member(token, values)),
+            Self::Map(builder) => builder.push(token, context),
         }
     }
 
@@ -188,7 +202,13 @@ impl Builder {
         let Some(value) = default else {
             return self.push_nulls(count);
         };
-        if let (Self::Varchar(views) | Self::Uuid(views) | Self::Json(views), Value::Text(text)) = (&mut *self, value) {
+        if let Value::Text(text) = value
+            && let Self::Varchar(views)
+            | Self::Uuid(views)
+            | Self::Json(views)
+            | Self::Bit(views)
+            | Self::Enum(views, _) = &mut *self
+        {
             return views.push_repeated(text.as_bytes(), count);
         }
         if let (Self::Blob(views, _), Value::Bytes(bytes)) = (&mut *self, value) {
@@ -236,10 +256,13 @@ impl Builder {
     /// Room for `rows` more values like those so far, at most `bytes` of text. Nested values grow on their own.
     pub(crate) fn reserve(&mut self, rows: usize, bytes: usize) {
         match self {
-            Self::Varchar(views) | Self::Uuid(views) | Self::Json(views) | Self::Blob(views, _) => {
-                views.reserve(rows, bytes);
-            }
-            Self::List(_) | Self::Struct(_) => {}
+            Self::Varchar(views)
+            | Self::Uuid(views)
+            | Self::Json(views)
+            | Self::Blob(views, _)
+            | Self::Bit(views)
+            | Self::Enum(views, _) => views.reserve(rows, bytes),
+            Self::List(_) | Self::Struct(_) | Self::Map(_) => {}
             Self::Boolean(builder) => builder.reserve(rows),
             Self::TinyInt(builder) => builder.reserve(rows),
             Self::SmallInt(builder) => builder.reserve(rows),
@@ -260,6 +283,39 @@ impl Builder {
             Self::TimestampMs(builder) => builder.reserve(rows),
             Self::TimestampNs(builder) => builder.reserve(rows),
             Self::Interval(builder) => builder.reserve(rows),
+        }
+    }
+
+    /// Whether two of the values from `from` on are the same. Nested ones, which no MAP has as keys, are not told apart.
+    pub(crate) fn has_repeated(&self, from: usize) -> bool {
+        match self {
+            Self::Boolean(builder) => builder.has_repeated(from),
+            Self::TinyInt(builder) => builder.has_repeated(from),
+            Self::SmallInt(builder) => builder.has_repeated(from),
+            Self::Integer(builder) => builder.has_repeated(from),
+            Self::BigInt(builder) => builder.has_repeated(from),
+            Self::UTinyInt(builder) => builder.has_repeated(from),
+            Self::USmallInt(builder) => builder.has_repeated(from),
+            Self::UInteger(builder) => builder.has_repeated(from),
+            Self::UBigInt(builder) => builder.has_repeated(from),
+            Self::Real(builder) => builder.has_repeated(from),
+            Self::Double(builder) => builder.has_repeated(from),
+            Self::Decimal(builder, ..) => builder.has_repeated(from),
+            Self::Date(builder) => builder.has_repeated(from),
+            Self::Time(builder) => builder.has_repeated(from),
+            Self::Timestamp(builder) => builder.has_repeated(from),
+            Self::TimestampS(builder) => builder.has_repeated(from),
+            Self::TimestampMs(builder) => builder.has_repeated(from),
+            Self::TimestampNs(builder) => builder.has_repeated(from),
+            Self::HugeInt(builder) => builder.has_repeated(from),
+            Self::Interval(builder) => builder.has_repeated(from),
+            Self::Varchar(views)
+            | Self::Uuid(views)
+            | Self::Json(views)
+            | Self::Blob(views, _)
+            | Self::Bit(views)
+            | Self::Enum(views, _) => views.has_repeated(from),
+            Self::List(_) | Self::Struct(_) | Self::Map(_) => false,
         }
     }
 
@@ -333,6 +389,12 @@ impl<T: ArrowPrimitiveType> Numbers<T> {
         self.values.reserve(rows);
     }
 
+    fn has_repeated(&self, from: usize) -> bool {
+        let mut values = self.values[from..].to_vec();
+        values.sort_unstable_by(|a, b| a.compare(*b));
+        values.windows(2).any(|pair| pair[0].is_eq(pair[1]))
+    }
+
     fn finish(mut self) -> ArrayRef {
         let array = PrimitiveArray::<T>::new(ScalarBuffer::from(self.values), self.nulls.finish());
         Arc::new(array.with_data_type(self.arrow))
@@ -380,6 +442,14 @@ impl Bits {
 
     fn reserve(&mut self, rows: usize) {
         self.values.reserve(rows);
+    }
+
+    fn has_repeated(&self, from: usize) -> bool {
+        match self.len() - from {
+            0 | 1 => false,
+            2 => self.values.get_bit(from) == self.values.get_bit(from + 1),
+            _ => true,
+        }
     }
 
     fn finish(mut self) -> ArrayRef {

@@ -17,6 +17,8 @@ const UNBOUND_MAX: usize = 1_000;
 /// Characters kept of a value, and of a name that is no column's.
 const VALUE_CHARS_MAX: usize = 100;
 const NAME_CHARS_MAX: usize = 255;
+/// Characters kept of a type's name.
+const TYPE_CHARS_MAX: usize = 400;
 
 /// Whose fault it is.
 #[derive(Clone, Debug, PartialEq)]
@@ -148,6 +150,7 @@ impl Words {
     /// A value that does not fit a type, or breaks a limit.
     pub(crate) fn refused_value(code: ErrorCode, token: &Token<'_>, ty: &LogicalType, policy: &Policy) -> Self {
         let value = cut(value_text(token), VALUE_CHARS_MAX);
+        let ty = type_name(ty);
         let described = match token {
             Token::Text(_) => format!("string '{value}'"),
             _ => format!("{} {value}", kind(token)),
@@ -196,6 +199,15 @@ impl Words {
 /// A name as it is kept.
 pub(crate) fn cut_name(name: &str) -> String {
     cut(name, NAME_CHARS_MAX)
+}
+
+/// A type by its name, of which the values of a long ENUM are left out.
+fn type_name(ty: &LogicalType) -> String {
+    let name = ty.to_string();
+    match name.char_indices().nth(TYPE_CHARS_MAX) {
+        Some((end, _)) => format!("{}…", &name[..end]),
+        None => name,
+    }
 }
 
 fn cut(text: &str, chars_max: usize) -> String {

@@ -1,4 +1,4 @@
-//! LIST and STRUCT columns: a container's text is taken apart a second time, now that the types inside are known.
+//! LIST, `T[n]`, STRUCT and MAP columns: a container's text is taken apart a second time, now that the types inside are known.
 //!
 //! **Invariants**
 //! 1. Recursion follows the column's type, whose depth the schema bounds; never the text.
@@ -6,9 +6,9 @@
 
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, ListArray, StructArray};
+use arrow_array::{ArrayRef, ListArray, MapArray, StructArray};
 use arrow_buffer::{NullBufferBuilder, OffsetBuffer, ScalarBuffer};
-use arrow_schema::{Field, Fields};
+use arrow_schema::{DataType, Field, Fields};
 use siltstone_storage::{LogicalType, folded_name};
 
 use super::builders::Builder;
@@ -53,19 +53,22 @@ fn container_of<'t>(token: &Token<'t>, open: u8) -> Result<Container<'t>, ErrorC
     }
 }
 
-/// A LIST column.
+/// A LIST or `T[n]` column.
 #[derive(Debug)]
 pub(crate) struct Lists {
     item: Builder,
     field: Arc<Field>,
+    /// How many items each value has, if that is fixed.
+    items: Option<u32>,
     /// One more than there are rows.
     offsets: Vec<i32>,
     nulls: NullBufferBuilder,
 }
 
 impl Lists {
-    pub(crate) fn new(item: &LogicalType) -> Self {
+    pub(crate) fn new(item: &LogicalType, items: Option<u32>) -> Self {
         Self {
+            items,
             item: Builder::new(item),
             field: Arc::new(item.field("item", true)),
             offsets: vec![0],
@@ -94,7 +97,11 @@ impl Lists {
     }
 
     fn push_items(&mut self, token: &Token<'_>, context: &mut Context) -> Result<i32, ErrorCode> {
+        let before = self.item.len();
         for_each_value(&container_of(token, b'[')?, |_, value| self.item.push(value, context))?;
+        if self.items.is_some_and(|items| items as usize != self.item.len() - before) {
+            return Err(ErrorCode::InvalidCast);
+        }
         i32::try_from(self.item.len()).map_err(|_| ErrorCode::OutOfRange)
     }
 
@@ -113,6 +120,91 @@ impl Lists {
     pub(crate) fn finish(mut self) -> ArrayRef {
         let offsets = OffsetBuffer::new(ScalarBuffer::from(self.offsets));
         Arc::new(ListArray::new(self.field, offsets, self.item.finish(), self.nulls.finish()))
+    }
+}
+
+/// A MAP column.
+#[derive(Debug)]
+pub(crate) struct Maps {
+    keys: Builder,
+    values: Builder,
+    /// The Arrow form.
+    arrow: DataType,
+    /// One more than there are rows.
+    offsets: Vec<i32>,
+    nulls: NullBufferBuilder,
+}
+
+impl Maps {
+    /// Of a type, with its parts.
+    pub(crate) fn new(ty: &LogicalType, parts: &(LogicalType, LogicalType)) -> Self {
+        Self {
+            keys: Builder::new(&parts.0),
+            values: Builder::new(&parts.1),
+            arrow: ty.arrow(),
+            offsets: vec![0],
+            nulls: NullBufferBuilder::new(0),
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.offsets.len() - 1
+    }
+
+    pub(crate) fn push(&mut self, token: &Token<'_>, context: &mut Context) -> Result<(), ErrorCode> {
+        let before = self.keys.len();
+        let outcome = self.push_entries(token, context);
+        match outcome {
+            Ok(end) => {
+                self.offsets.push(end);
+                self.nulls.append_non_null();
+            }
+            Err(_) => {
+                self.keys.truncate(before);
+                self.values.truncate(before);
+                self.push_nulls(1);
+            }
+        }
+        outcome.map(drop)
+    }
+
+    fn push_entries(&mut self, token: &Token<'_>, context: &mut Context) -> Result<i32, ErrorCode> {
+        let before = self.keys.len();
+        let mut name = String::new();
+        for_each_value(&container_of(token, b'{')?, |raw, value| {
+            name.clear();
+            unescape(raw.map_or("", |raw| raw.text), &mut name);
+            self.keys.push(&Token::Text(&name), context)?;
+            self.values.push(value, context)
+        })?;
+        if self.keys.has_repeated(before) {
+            return Err(ErrorCode::InvalidCast);
+        }
+        i32::try_from(self.keys.len()).map_err(|_| ErrorCode::OutOfRange)
+    }
+
+    pub(crate) fn push_nulls(&mut self, count: usize) {
+        let end = self.offsets[self.len()];
+        self.offsets.resize(self.offsets.len() + count, end);
+        self.nulls.append_n_nulls(count);
+    }
+
+    pub(crate) fn truncate(&mut self, len: usize) {
+        self.offsets.truncate(len + 1);
+        let end = self.offsets[self.len()] as usize;
+        self.keys.truncate(end);
+        self.values.truncate(end);
+        self.nulls.truncate(len);
+    }
+
+    pub(crate) fn finish(mut self) -> ArrayRef {
+        let offsets = OffsetBuffer::new(ScalarBuffer::from(self.offsets));
+        let (DataType::Map(entries, _), parts) = (&self.arrow, vec![self.keys.finish(), self.values.finish()]) else {
+            unreachable!("the Arrow form of a MAP");
+        };
+        let DataType::Struct(fields) = entries.data_type() else { unreachable!("the entries of a MAP") };
+        let pairs = StructArray::new(fields.clone(), parts, None);
+        Arc::new(MapArray::new(Arc::clone(entries), offsets, pairs, self.nulls.finish(), false))
     }
 }
 

@@ -50,6 +50,25 @@ impl Views {
         self.nulls.append_non_null();
     }
 
+    /// Whether two of the values from `from` on are the same.
+    pub(crate) fn has_repeated(&self, from: usize) -> bool {
+        let mut short = Vec::new();
+        let mut long: Vec<&[u8]> = Vec::new();
+        for view in &self.views[from..] {
+            let length = *view as u32 as usize;
+            if length <= INLINE_BYTES_MAX {
+                short.push(*view);
+                continue;
+            }
+            let (buffer, offset) = ((*view >> 64) as u32 as usize, (*view >> 96) as usize);
+            let data = self.full.get(buffer).map_or(self.data.as_slice(), Buffer::as_slice);
+            long.push(&data[offset..offset + length]);
+        }
+        short.sort_unstable();
+        long.sort_unstable();
+        short.windows(2).any(|pair| pair[0] == pair[1]) || long.windows(2).any(|pair| pair[0] == pair[1])
+    }
+
     /// Adds a value `count` times, its bytes once.
     pub(crate) fn push_repeated(&mut self, value: &[u8], count: usize) {
         let view = self.view(value);

@@ -52,6 +52,13 @@ pub fn table() -> TableSchema {
         LogicalType::TimestampMs,
         LogicalType::TimestampNs,
         LogicalType::Interval,
+        LogicalType::Bit,
+        LogicalType::enumeration(vec!["a".to_owned(), "text".to_owned()]).expect("distinct values"),
+        LogicalType::Array(Box::new(LogicalType::BigInt), 2),
+        LogicalType::Map(Box::new((
+            LogicalType::Double,
+            LogicalType::Map(Box::new((LogicalType::Varchar, LogicalType::Json))),
+        ))),
     ];
     let columns = types.into_iter().zip('a'..).map(|(ty, name)| NewColumn::new(name, ty)).collect();
     TableSchema::new(columns, &[]).expect("a valid schema")

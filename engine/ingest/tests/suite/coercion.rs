@@ -42,6 +42,11 @@ fn types() -> Vec<(String, LogicalType)> {
         LogicalType::TimestampMs,
         LogicalType::TimestampNs,
         LogicalType::Interval,
+        LogicalType::Bit,
+        LogicalType::enumeration(vec!["new".to_owned(), "1".to_owned(), String::new()]).expect("distinct values"),
+        LogicalType::Array(Box::new(LogicalType::Integer), 2),
+        LogicalType::Map(Box::new((LogicalType::Varchar, LogicalType::Integer))),
+        LogicalType::Map(Box::new((LogicalType::BigInt, LogicalType::Varchar))),
     ];
     types.into_iter().map(|ty| (ty.to_string(), ty)).collect()
 }

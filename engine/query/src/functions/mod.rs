@@ -10,6 +10,7 @@ mod intervals;
 mod json;
 mod list_aggregates;
 mod lists;
+mod maps;
 pub(crate) mod measure;
 mod numbers;
 pub(crate) mod rewrites;
@@ -37,6 +38,7 @@ pub(crate) fn scalar() -> Vec<Arc<ScalarUDF>> {
     functions.extend(numbers::functions());
     functions.extend(rewrites::functions());
     functions.extend(formats::functions());
+    functions.extend(maps::functions());
     functions.extend(to_json::functions());
     functions.extend(list_aggregates::functions(&aggregate()));
     functions.extend([error::error(), types::type_of(), time_bucket::time_bucket()]);

@@ -107,6 +107,10 @@ fn scalar(call: ScalarFunction, schema: &DFSchema) -> Result<Transformed<Expr>> 
         ("character_length", [list]) if matches!(list.get_type(schema)?, DataType::List(_)) => {
             cast(array_length(list.clone()), DataType::Int64)
         }
+        // DataFusion compares keys as they are, whatever their types.
+        ("get_field", [map, key]) if matches!(map.get_type(schema)?, DataType::Map(..)) => {
+            super::maps::value_of().call(vec![map.clone(), key.clone()])
+        }
         // NULLs last, unless said otherwise.
         ("array_sort", [list]) => call.func.call(vec![list.clone(), lit("ASC"), lit("NULLS LAST")]),
         ("array_sort", [list, order]) => call.func.call(vec![list.clone(), order.clone(), lit("NULLS LAST")]),

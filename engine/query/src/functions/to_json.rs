@@ -7,7 +7,9 @@
 use std::sync::Arc;
 
 use datafusion::arrow::array::timezone::Tz;
-use datafusion::arrow::array::{Array, ArrayRef, AsArray, BooleanArray, ListArray, StringViewArray, StringViewBuilder};
+use datafusion::arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, ListArray, MapArray, StringViewArray, StringViewBuilder,
+};
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::{ScalarValue, exec_err, plan_err};
@@ -158,6 +160,8 @@ enum Writer {
     List(ListArray, Box<Writer>),
     /// Names in quotes.
     Struct(ArrayRef, Vec<(String, Writer)>),
+    /// Keys as texts.
+    Map(MapArray, StringViewArray, Box<Writer>),
 }
 
 impl Writer {
@@ -184,6 +188,16 @@ impl Writer {
                 let values = Self::new(lists.values(), &item, zone)?;
                 Self::List(lists, Box::new(values))
             }
+            (DataType::Map(..), _) => {
+                let maps = array.as_map().clone();
+                let (key, value) = maps.entries_fields();
+                let keys = match Self::new(maps.keys(), key, zone)? {
+                    Self::Text(keys) => keys,
+                    _ => text(&crate::cast::to_column(maps.keys(), &LogicalType::Varchar, zone)?)?,
+                };
+                let values = Self::new(maps.values(), value, zone)?;
+                Self::Map(maps, keys, Box::new(values))
+            }
             (DataType::Struct(fields), _) => {
                 let columns = array.as_struct().columns().iter().zip(fields);
                 let members =
@@ -201,6 +215,7 @@ impl Writer {
             Self::Plain(array) | Self::Text(array) | Self::Float(array) => array.is_null(row),
             Self::List(array, _) => array.is_null(row),
             Self::Struct(array, _) => array.is_null(row),
+            Self::Map(array, ..) => array.is_null(row),
         }
     }
 
@@ -222,6 +237,19 @@ impl Writer {
                 let offsets = lists.value_offsets();
                 let (start, end) = (offsets[row] as usize, offsets[row + 1] as usize);
                 list(text, start..end, |at, text| values.write(at, text));
+            }
+            Self::Map(maps, keys, values) => {
+                let (start, end) = (maps.value_offsets()[row] as usize, maps.value_offsets()[row + 1] as usize);
+                text.push('{');
+                for at in start..end {
+                    if at > start {
+                        text.push(',');
+                    }
+                    text.push_str(&quoted(keys.value(at)));
+                    text.push(':');
+                    values.write(at, text);
+                }
+                text.push('}');
             }
             Self::Struct(_, members) => {
                 text.push('{');

@@ -12,7 +12,7 @@ use crate::value::Value;
 const DECIMAL_DIGITS_MAX: u8 = 38;
 
 /// Types without parameters, by tag.
-const SCALARS: [(u8, LogicalType); 24] = [
+const SCALARS: [(u8, LogicalType); 25] = [
     (1, LogicalType::Boolean),
     (2, LogicalType::TinyInt),
     (3, LogicalType::SmallInt),
@@ -37,10 +37,15 @@ const SCALARS: [(u8, LogicalType); 24] = [
     (25, LogicalType::TimestampMs),
     (26, LogicalType::TimestampNs),
     (27, LogicalType::Interval),
+    (BIT, LogicalType::Bit),
 ];
 const DECIMAL: u8 = 12;
 const LIST: u8 = 21;
 const STRUCT: u8 = 22;
+const ENUM: u8 = 40;
+const BIT: u8 = 41;
+const ARRAY: u8 = 42;
+const MAP: u8 = 43;
 
 /// Appends a type.
 pub(crate) fn encode_type(ty: &LogicalType, out: &mut Vec<u8>) {
@@ -58,6 +63,21 @@ pub(crate) fn encode_type(ty: &LogicalType, out: &mut Vec<u8>) {
                 encode_type(ty, out);
             }
         }
+        LogicalType::Enum(values) => {
+            out.put_u8(ENUM);
+            out.put_u32(u32::try_from(values.len()).expect("an ENUM has at most 2^16 values"));
+            values.iter().for_each(|value| out.put_sized(value.as_bytes()));
+        }
+        LogicalType::Array(item, items) => {
+            out.put_u8(ARRAY);
+            out.put_u32(*items);
+            encode_type(item, out);
+        }
+        LogicalType::Map(parts) => {
+            out.put_u8(MAP);
+            encode_type(&parts.0, out);
+            encode_type(&parts.1, out);
+        }
         scalar => {
             let known = SCALARS.iter().find(|(_, ty)| ty == scalar);
             out.put_u8(known.expect("every type without parameters has a tag").0);
@@ -68,20 +88,31 @@ pub(crate) fn encode_type(ty: &LogicalType, out: &mut Vec<u8>) {
 /// Reads a type.
 ///
 /// # Errors
-/// `Corrupt` for an unknown tag, a bad DECIMAL, a repeated field name or nesting beyond [`LogicalType::DEPTH_MAX`].
+/// `Corrupt` for an unknown tag, a bad DECIMAL, ENUM or array, a repeated field name or nesting beyond [`LogicalType::DEPTH_MAX`].
 pub(crate) fn decode_type(reader: &mut ByteReader<'_>) -> Result<LogicalType> {
     decode_nested(LogicalType::DEPTH_MAX, reader)
 }
 
 fn decode_nested(depth_left: usize, reader: &mut ByteReader<'_>) -> Result<LogicalType> {
     let tag = reader.u8()?;
-    if matches!(tag, LIST | STRUCT) && depth_left == 0 {
+    let levels = match tag {
+        LIST | STRUCT | ARRAY => 1,
+        MAP => 2,
+        _ => 0,
+    };
+    if levels > depth_left {
         return Err(reader.corrupt(format_args!("at most {} levels of nesting", LogicalType::DEPTH_MAX), "more"));
     }
     match tag {
         DECIMAL => decode_decimal(reader),
-        LIST => Ok(LogicalType::List(Box::new(decode_nested(depth_left - 1, reader)?))),
-        STRUCT => decode_fields(depth_left - 1, reader),
+        LIST => Ok(LogicalType::List(Box::new(decode_nested(depth_left - levels, reader)?))),
+        STRUCT => decode_fields(depth_left - levels, reader),
+        ENUM => decode_enum(reader),
+        ARRAY => decode_array(depth_left - levels, reader),
+        MAP => {
+            let key = decode_nested(depth_left - levels, reader)?;
+            Ok(LogicalType::Map(Box::new((key, decode_nested(depth_left - levels, reader)?))))
+        }
         _ => {
             let known = SCALARS.iter().find(|(known, _)| *known == tag);
             known.map(|(_, ty)| ty.clone()).ok_or_else(|| reader.corrupt("a type tag", tag))
@@ -95,6 +126,24 @@ fn decode_decimal(reader: &mut ByteReader<'_>) -> Result<LogicalType> {
         return Err(reader.corrupt("decimal digits", format_args!("({precision},{scale})")));
     }
     Ok(LogicalType::Decimal { precision, scale })
+}
+
+fn decode_enum(reader: &mut ByteReader<'_>) -> Result<LogicalType> {
+    // A value takes at least its length.
+    let count = reader.count(4)?;
+    if count > LogicalType::ENUM_VALUES_MAX {
+        return Err(reader.corrupt(format_args!("at most {} values", LogicalType::ENUM_VALUES_MAX), count));
+    }
+    let values = (0..count).map(|_| Ok(reader.text()?.to_owned())).collect::<Result<Vec<_>>>()?;
+    LogicalType::enumeration(values).map_err(|error| reader.corrupt("an ENUM", error))
+}
+
+fn decode_array(depth_left: usize, reader: &mut ByteReader<'_>) -> Result<LogicalType> {
+    let items = reader.u32()?;
+    if !(1..=LogicalType::ARRAY_ITEMS_MAX).contains(&items) {
+        return Err(reader.corrupt(format_args!("1 to {} items", LogicalType::ARRAY_ITEMS_MAX), items));
+    }
+    Ok(LogicalType::Array(Box::new(decode_nested(depth_left, reader)?), items))
 }
 
 fn decode_fields(depth_left: usize, reader: &mut ByteReader<'_>) -> Result<LogicalType> {

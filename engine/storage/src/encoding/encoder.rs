@@ -19,6 +19,7 @@ use crate::array_codec;
 use crate::byte_views;
 use crate::frame::PutBytes;
 use crate::logical_type::LogicalType;
+use crate::maps::lists_of;
 use crate::zone_map::ZoneMap;
 
 /// Encodes chunks, one after the other, reusing its memory.
@@ -67,7 +68,7 @@ impl Encoder {
         }
         let mut start = out.len();
         let put = match ty {
-            LogicalType::List(_) | LogicalType::Struct(_) => {
+            ty if ty.is_nested() => {
                 let put = self.encode_nested(ty, array, before, out);
                 start = start.min(if put.encoding == Encoding::Nested { before } else { start });
                 put
@@ -115,7 +116,8 @@ impl Encoder {
     /// Appends lists or structs as columns; in the place of all after `before` as one run of bytes, if they are too small to be read back so.
     fn encode_nested(&mut self, ty: &LogicalType, array: &ArrayRef, before: usize, out: &mut Vec<u8>) -> Put {
         let fits = match ty {
-            LogicalType::List(item) => self.encode_list(item, array.as_list(), out),
+            LogicalType::List(item) | LogicalType::Array(item, _) => self.encode_list(item, array.as_list(), out),
+            LogicalType::Map(parts) => self.encode_list(&LogicalType::entry(parts), &lists_of(array.as_map()), out),
             LogicalType::Struct(fields) => self.encode_struct(fields, array.as_struct(), out),
             other => unreachable!("not nested: {other}"),
         };

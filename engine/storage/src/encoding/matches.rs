@@ -72,7 +72,7 @@ pub(crate) fn matches(
         return Ok(Matches::of(if matches!(condition, Condition::IsNull) { !&valid } else { valid }));
     }
     let on_values = match (form.encoding, condition) {
-        (Encoding::Constant, _) => !matches!(ty, LogicalType::List(_) | LogicalType::Struct(_)),
+        (Encoding::Constant, _) => !ty.is_nested(),
         (
             Encoding::Packed | Encoding::Delta | Encoding::RunLength | Encoding::Stepped,
             Condition::Key(_) | Condition::Decimal(..),

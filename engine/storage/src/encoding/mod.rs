@@ -67,7 +67,7 @@ pub(crate) enum Encoding {
     Delta = 4,
     /// Distinct texts and a code per row.
     Dictionary = 5,
-    /// LIST and STRUCT, NULLs included, as `array_codec` writes them.
+    /// Nested types, NULLs included, as `array_codec` writes them.
     Nested = 6,
     /// Floats as integers over a power of ten.
     Scaled = 7,
@@ -81,7 +81,7 @@ pub(crate) enum Encoding {
     Stepped = 11,
     /// The values that are not NULL.
     Sparse = 12,
-    /// LIST and STRUCT as the columns they are made of.
+    /// Nested types as the columns they are made of.
     Columns = 13,
 }
 
@@ -247,7 +247,7 @@ fn decode_values(
 ) -> Result<ArrayRef> {
     let data_type = ty.arrow();
     let text = matches!(data_type, DataType::Utf8View);
-    let nested = matches!(ty, LogicalType::List(_) | LogicalType::Struct(_));
+    let nested = ty.is_nested();
     match form.encoding {
         Encoding::Constant if !nested => decode_constant(ty, rows, nulls, reader),
         Encoding::Plain if !nested => plain::decode(data_type, rows, nulls, values, reader),

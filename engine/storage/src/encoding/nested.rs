@@ -1,7 +1,7 @@
-//! LIST and STRUCT as the columns they are made of.
+//! LIST, `T[n]`, STRUCT and MAP as the columns they are made of.
 //!
 //! A LIST: the number of items of each row as [numbers](super::numbers), then the items as a [child](super::child). A STRUCT: a child per field,
-//! each of as many rows.
+//! each of as many rows. A MAP: as a LIST of STRUCTs.
 //!
 //! **Invariants**
 //! 1. A list's items are at most as many as its rows and [`ITEMS_PER_BYTE_MAX`] for each byte of the body, so that a few bytes cannot ask for
@@ -19,6 +19,7 @@ use super::numbers;
 use crate::error::Result;
 use crate::frame::ByteReader;
 use crate::logical_type::LogicalType;
+use crate::maps::maps_of;
 
 /// Items that a byte can stand for.
 const ITEMS_PER_BYTE_MAX: usize = 256;
@@ -28,10 +29,10 @@ pub(crate) fn items_max(rows: usize, bytes: usize) -> usize {
     rows.saturating_add(bytes.saturating_mul(ITEMS_PER_BYTE_MAX)).min(i32::MAX as usize)
 }
 
-/// Reads `rows` lists or structs.
+/// Reads `rows` values of a nested type.
 ///
 /// # Errors
-/// `Corrupt` for a type that is neither, too many items, or children that do not decode.
+/// `Corrupt` for a type that is not nested, too many items, entries that no map has, or children that do not decode.
 pub(crate) fn decode(
     ty: &LogicalType,
     rows: usize,
@@ -40,7 +41,19 @@ pub(crate) fn decode(
     reader: ByteReader<'_>,
 ) -> Result<ArrayRef> {
     match ty {
-        LogicalType::List(item) => decode_list(item, rows, nulls, values, reader),
+        LogicalType::List(item) | LogicalType::Array(item, _) => {
+            let mut reader = reader;
+            let lists = decode_list(item, rows, nulls, values, &mut reader)?;
+            reader.finish()?;
+            Ok(Arc::new(lists))
+        }
+        LogicalType::Map(parts) => {
+            let mut reader = reader;
+            let lists = decode_list(&LogicalType::entry(parts), rows, nulls, values, &mut reader)?;
+            let maps = maps_of(&ty.arrow(), &lists).map_err(|error| reader.corrupt("a map", error))?;
+            reader.finish()?;
+            Ok(Arc::new(maps))
+        }
         LogicalType::Struct(fields) => decode_struct(fields, rows, nulls, values, reader),
         other => Err(reader.corrupt(format_args!("an encoding of {other}"), "columns")),
     }
@@ -51,20 +64,18 @@ fn decode_list(
     rows: usize,
     nulls: Option<NullBuffer>,
     values: &Buffer,
-    mut reader: ByteReader<'_>,
-) -> Result<ArrayRef> {
-    let lengths = numbers::decode_u32(rows, &mut reader)?;
+    reader: &mut ByteReader<'_>,
+) -> Result<ListArray> {
+    let lengths = numbers::decode_u32(rows, reader)?;
     let items: u64 = lengths.iter().map(|length| u64::from(*length)).sum();
     let most = items_max(rows, reader.remaining());
     let items = usize::try_from(items).ok().filter(|items| *items <= most);
     let items = items.ok_or_else(|| reader.corrupt(format_args!("at most {most} list items"), "more"))?;
-    let child = Child::read(items, values, &mut reader)?;
+    let child = Child::read(items, values, reader)?;
     let child = child.decode(item, items, reader.file())?;
     let offsets = OffsetBuffer::from_lengths(lengths.iter().map(|length| *length as usize));
     let array = ListArray::try_new(Arc::new(item.field("item", true)), offsets, child, nulls);
-    let array = array.map_err(|error| reader.corrupt("a list", error))?;
-    reader.finish()?;
-    Ok(Arc::new(array))
+    array.map_err(|error| reader.corrupt("a list", error))
 }
 
 fn decode_struct(

@@ -58,7 +58,7 @@ pub(crate) fn take(
     }
     let data_type = ty.arrow();
     let direct = match form.encoding {
-        Encoding::Constant => !matches!(ty, LogicalType::List(_) | LogicalType::Struct(_)),
+        Encoding::Constant => !ty.is_nested(),
         Encoding::Packed | Encoding::Delta | Encoding::RunLength | Encoding::Stepped => keys::has_keys(&data_type),
         Encoding::Scaled => matches!(data_type, DataType::Float32 | DataType::Float64),
         Encoding::Dictionary | Encoding::Plain | Encoding::Symbols | Encoding::Uuid => {

@@ -39,9 +39,7 @@ const COMPARED_ROWS: usize = 40;
 pub(crate) fn value_at(ty: &LogicalType, array: &ArrayRef, row: usize) -> Option<Value> {
     match ty {
         _ if array.is_null(row) => None,
-        LogicalType::Varchar | LogicalType::Uuid | LogicalType::Json => {
-            Some(Value::Text(array.as_string_view().value(row).to_owned()))
-        }
+        ty if ty.is_text() => Some(Value::Text(array.as_string_view().value(row).to_owned())),
         LogicalType::Blob => Some(Value::Bytes(array.as_binary_view().value(row).to_vec())),
         LogicalType::Real => Some(Value::Float(array.as_primitive::<Float32Type>().value(row).into())),
         LogicalType::Double => Some(Value::Float(array.as_primitive::<Float64Type>().value(row))),
@@ -112,7 +110,7 @@ fn meets(predicate: &Predicate, value: Option<&Value>) -> bool {
 /// report the damage.
 pub(super) fn check_matches(chunk: &ChunkInput<'_>, body: &Buffer, decoded: Option<&ArrayRef>) {
     let (ty, rows, form) = (&chunk.ty, chunk.rows, &chunk.form);
-    let nested = matches!(ty, LogicalType::List(_) | LogicalType::Struct(_));
+    let nested = ty.is_nested();
     let most = if rows > LONG_ROWS { LONG_CONDITIONS } else { usize::MAX };
     for predicate in conditions_on(ty, decoded).into_iter().take(most) {
         let condition = Condition::new(&predicate, ty).expect("a condition on values of that type");

@@ -65,14 +65,24 @@ pub(crate) fn types() -> Vec<LogicalType> {
         LogicalType::Uuid,
         LogicalType::Json,
         list,
-        LogicalType::Struct(fields),
+        LogicalType::Struct(fields.clone()),
         deep,
         LogicalType::HugeInt,
         LogicalType::TimestampS,
         LogicalType::TimestampMs,
         LogicalType::TimestampNs,
         LogicalType::Interval,
+        enumeration(),
+        LogicalType::Bit,
+        LogicalType::Array(Box::new(LogicalType::Real), 3),
+        LogicalType::Map(Box::new((LogicalType::Varchar, LogicalType::Integer))),
+        LogicalType::Map(Box::new((enumeration(), LogicalType::Array(Box::new(LogicalType::Struct(fields)), 2)))),
     ]
+}
+
+/// An ENUM; its values are checked by whoever writes, so that those of [`ArraySpec`] will do.
+fn enumeration() -> LogicalType {
+    LogicalType::enumeration(vec!["user-1".to_owned(), "it's".to_owned(), String::new()]).expect("distinct values")
 }
 
 /// Small arrays of every type and spread, with and without NULLs.

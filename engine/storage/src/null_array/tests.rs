@@ -14,6 +14,7 @@ fn note_buffers(array: &dyn Array, seen: &mut HashMap<usize, usize>) {
     }
     match array.data_type() {
         DataType::List(_) => note_buffers(array.as_list::<i32>().values(), seen),
+        DataType::Map(..) => note_buffers(&(Arc::new(array.as_map().entries().clone()) as ArrayRef), seen),
         DataType::Struct(_) => array.as_struct().columns().iter().for_each(|column| note_buffers(column, seen)),
         _ => {}
     }

@@ -9,7 +9,7 @@ use crate::simulation::world::{Column, How, OnMatch, Op, Table, World};
 
 /// Whether a column can be in a key.
 pub(super) fn is_keyable(ty: &LogicalType) -> bool {
-    !matches!(ty, LogicalType::List(_) | LogicalType::Struct(_) | LogicalType::Json | LogicalType::Interval)
+    !ty.is_nested() && !matches!(ty, LogicalType::Json | LogicalType::Interval)
 }
 
 impl Generator {

@@ -5,6 +5,8 @@ use siltstone_storage::LogicalType;
 
 use crate::simulation::cell::Cell;
 
+const ENUM_VALUES: [&str; 4] = ["new", "it's done", "", "a value longer than twelve bytes"];
+
 /// How the values of one column of one batch relate: each shape makes another encoding the best one.
 #[derive(Clone, Copy)]
 enum Shape {
@@ -18,15 +20,32 @@ enum Shape {
 pub fn any_type(random: &mut Rng) -> LogicalType {
     use LogicalType as T;
     let scalar = scalar_type(random);
-    match random.u8(..12) {
+    match random.u8(..14) {
         0 => T::List(Box::new(scalar)),
         1 => T::Struct(vec![("a".to_owned(), scalar), ("b".to_owned(), scalar_type(random))]),
+        3 => T::Array(Box::new(scalar), random.u32(1..4)),
+        4 => T::Map(Box::new((key_type(random), scalar))),
+        5 if random.bool() => {
+            T::Map(Box::new((T::Varchar, T::List(Box::new(T::Map(Box::new((key_type(random), scalar))))))))
+        }
         2 if random.bool() => {
             let item = T::Struct(vec![("x".to_owned(), scalar), ("y".to_owned(), T::List(Box::new(T::Varchar)))]);
             T::List(Box::new(item))
         }
         _ => scalar,
     }
+}
+
+/// A type that a MAP's keys may have, of which [`numbered`] makes many values.
+fn key_type(random: &mut Rng) -> LogicalType {
+    use LogicalType as T;
+    [T::Varchar, T::BigInt, T::Uuid, T::UBigInt][random.usize(..4)].clone()
+}
+
+/// An ENUM of few values.
+fn enumeration() -> LogicalType {
+    let values = ENUM_VALUES.map(str::to_owned).to_vec();
+    LogicalType::enumeration(values).expect("distinct values")
 }
 
 /// A type without parts.
@@ -60,6 +79,8 @@ pub fn scalar_type(random: &mut Rng) -> LogicalType {
         T::TimestampMs,
         T::TimestampNs,
         T::Interval,
+        T::Bit,
+        enumeration(),
         // The usual ones more often.
         T::BigInt,
         T::Double,
@@ -129,7 +150,18 @@ pub fn numbered(ty: &LogicalType, number: u64) -> Cell {
         T::Uuid => Cell::Text(format!("00000000-0000-4000-8000-{number:012x}")),
         T::Json => Cell::Text(format!("{{\"n\":{number}}}")),
         T::Blob => Cell::Bytes(number.to_be_bytes().to_vec()),
-        T::List(item) => Cell::List((0..number % 4).map(|place| numbered(item, number + place)).collect()),
+        T::Bit => Cell::Text(format!("{number:b}")),
+        T::Enum(values) => Cell::Text(values[number as usize % values.len()].clone()),
+        T::List(item) => Cell::List((0..number % 4).map(|place| numbered(item, number.wrapping_add(place))).collect()),
+        T::Array(item, items) => {
+            Cell::List((0..u64::from(*items)).map(|place| numbered(item, number.wrapping_add(place))).collect())
+        }
+        T::Map(parts) => Cell::Map(
+            (0..number % 3)
+                .map(|place| number.wrapping_add(place))
+                .map(|number| (numbered(&parts.0, number), numbered(&parts.1, number)))
+                .collect(),
+        ),
         T::Struct(fields) => Cell::Struct(fields.iter().map(|(_, ty)| numbered(ty, number)).collect()),
     }
 }
@@ -170,6 +202,12 @@ fn any_value(random: &mut Rng, ty: &LogicalType) -> Cell {
         T::Blob => Cell::Bytes((0..random.usize(..40)).map(|_| random.u8(..)).collect()),
         T::List(item) => Cell::List((0..random.usize(..5)).map(|_| part(random, item)).collect()),
         T::Struct(fields) => Cell::Struct(fields.iter().map(|(_, ty)| part(random, ty)).collect()),
+        T::Array(item, items) => Cell::List((0..*items).map(|_| part(random, item)).collect()),
+        T::Map(parts) => {
+            let first = random.u64(..1 << 32);
+            let keys = (0..random.u64(..5)).map(|place| numbered(&parts.0, first + place));
+            Cell::Map(keys.map(|key| (key, part(random, &parts.1))).collect())
+        }
         _ => numbered(ty, random.u64(..)),
     }
 }

@@ -28,7 +28,7 @@ impl KeyColumn {
 /// How a column of this type enters a key that it shares with others.
 ///
 /// # Errors
-/// `Unsupported` for LIST, STRUCT, JSON and INTERVAL.
+/// `Unsupported` for nested types, JSON and INTERVAL.
 pub(super) fn key_column(ty: &LogicalType) -> Result<KeyColumn> {
     let unsupported =
         || Error::new(ErrorKind::Unsupported, format!("a column of this type cannot be part of a key: type={ty}"));
