@@ -32,6 +32,7 @@ mod stream_pace;
 mod stream_partitions;
 mod stream_settings;
 mod types_fixed;
+mod types_marked;
 mod upload;
 mod upload_bulk;
 mod upload_formats;
