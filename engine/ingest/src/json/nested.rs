@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, ListArray, MapArray, StructArray};
-use arrow_buffer::{NullBufferBuilder, OffsetBuffer, ScalarBuffer};
+use arrow_buffer::{NullBuffer, NullBufferBuilder, OffsetBuffer, ScalarBuffer};
 use arrow_schema::{DataType, Field, Fields};
 use siltstone_storage::{LogicalType, folded_name};
 
@@ -53,6 +53,54 @@ fn container_of<'t>(token: &Token<'t>, open: u8) -> Result<Container<'t>, ErrorC
     }
 }
 
+/// Where the parts of each row's value end.
+#[derive(Debug)]
+struct Ends {
+    /// One more than there are rows.
+    offsets: Vec<i32>,
+    nulls: NullBufferBuilder,
+}
+
+impl Ends {
+    fn new() -> Self {
+        Self { offsets: vec![0], nulls: NullBufferBuilder::new(0) }
+    }
+
+    fn len(&self) -> usize {
+        self.offsets.len() - 1
+    }
+
+    /// Parts of all rows.
+    fn parts(&self) -> usize {
+        self.offsets[self.len()] as usize
+    }
+
+    /// A value whose parts end after so many.
+    ///
+    /// # Errors
+    /// `OutOfRange` for more parts than a column has; there is no such row then.
+    fn push(&mut self, parts: usize) -> Result<(), ErrorCode> {
+        self.offsets.push(i32::try_from(parts).map_err(|_| ErrorCode::OutOfRange)?);
+        self.nulls.append_non_null();
+        Ok(())
+    }
+
+    fn push_nulls(&mut self, count: usize) {
+        let end = self.offsets[self.len()];
+        self.offsets.resize(self.offsets.len() + count, end);
+        self.nulls.append_n_nulls(count);
+    }
+
+    fn truncate(&mut self, len: usize) {
+        self.offsets.truncate(len + 1);
+        self.nulls.truncate(len);
+    }
+
+    fn finish(mut self) -> (OffsetBuffer<i32>, Option<NullBuffer>) {
+        (OffsetBuffer::new(ScalarBuffer::from(self.offsets)), self.nulls.finish())
+    }
+}
+
 /// A LIST or `T[n]` column.
 #[derive(Debug)]
 pub(crate) struct Lists {
@@ -60,66 +108,48 @@ pub(crate) struct Lists {
     field: Arc<Field>,
     /// How many items each value has, if that is fixed.
     items: Option<u32>,
-    /// One more than there are rows.
-    offsets: Vec<i32>,
-    nulls: NullBufferBuilder,
+    ends: Ends,
 }
 
 impl Lists {
     pub(crate) fn new(item: &LogicalType, items: Option<u32>) -> Self {
-        Self {
-            items,
-            item: Builder::new(item),
-            field: Arc::new(item.field("item", true)),
-            offsets: vec![0],
-            nulls: NullBufferBuilder::new(0),
-        }
+        Self { items, item: Builder::new(item), field: Arc::new(item.field("item", true)), ends: Ends::new() }
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.offsets.len() - 1
+        self.ends.len()
     }
 
     pub(crate) fn push(&mut self, token: &Token<'_>, context: &mut Context) -> Result<(), ErrorCode> {
-        let before = self.item.len();
-        let outcome = self.push_items(token, context);
-        match outcome {
-            Ok(end) => {
-                self.offsets.push(end);
-                self.nulls.append_non_null();
-            }
-            Err(_) => {
-                self.item.truncate(before);
-                self.push_nulls(1);
-            }
+        let outcome = self.push_items(token, context).and_then(|()| self.ends.push(self.item.len()));
+        if outcome.is_err() {
+            self.item.truncate(self.ends.parts());
+            self.push_nulls(1);
         }
-        outcome.map(drop)
+        outcome
     }
 
-    fn push_items(&mut self, token: &Token<'_>, context: &mut Context) -> Result<i32, ErrorCode> {
+    fn push_items(&mut self, token: &Token<'_>, context: &mut Context) -> Result<(), ErrorCode> {
         let before = self.item.len();
         for_each_value(&container_of(token, b'[')?, |_, value| self.item.push(value, context))?;
         if self.items.is_some_and(|items| items as usize != self.item.len() - before) {
             return Err(ErrorCode::InvalidCast);
         }
-        i32::try_from(self.item.len()).map_err(|_| ErrorCode::OutOfRange)
+        Ok(())
     }
 
     pub(crate) fn push_nulls(&mut self, count: usize) {
-        let end = self.offsets[self.len()];
-        self.offsets.resize(self.offsets.len() + count, end);
-        self.nulls.append_n_nulls(count);
+        self.ends.push_nulls(count);
     }
 
     pub(crate) fn truncate(&mut self, len: usize) {
-        self.offsets.truncate(len + 1);
-        self.item.truncate(self.offsets[self.len()] as usize);
-        self.nulls.truncate(len);
+        self.ends.truncate(len);
+        self.item.truncate(self.ends.parts());
     }
 
-    pub(crate) fn finish(mut self) -> ArrayRef {
-        let offsets = OffsetBuffer::new(ScalarBuffer::from(self.offsets));
-        Arc::new(ListArray::new(self.field, offsets, self.item.finish(), self.nulls.finish()))
+    pub(crate) fn finish(self) -> ArrayRef {
+        let (offsets, nulls) = self.ends.finish();
+        Arc::new(ListArray::new(self.field, offsets, self.item.finish(), nulls))
     }
 }
 
@@ -130,45 +160,30 @@ pub(crate) struct Maps {
     values: Builder,
     /// The Arrow form.
     arrow: DataType,
-    /// One more than there are rows.
-    offsets: Vec<i32>,
-    nulls: NullBufferBuilder,
+    ends: Ends,
 }
 
 impl Maps {
     /// Of a type, with its parts.
     pub(crate) fn new(ty: &LogicalType, parts: &(LogicalType, LogicalType)) -> Self {
-        Self {
-            keys: Builder::new(&parts.0),
-            values: Builder::new(&parts.1),
-            arrow: ty.arrow(),
-            offsets: vec![0],
-            nulls: NullBufferBuilder::new(0),
-        }
+        Self { keys: Builder::new(&parts.0), values: Builder::new(&parts.1), arrow: ty.arrow(), ends: Ends::new() }
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.offsets.len() - 1
+        self.ends.len()
     }
 
     pub(crate) fn push(&mut self, token: &Token<'_>, context: &mut Context) -> Result<(), ErrorCode> {
-        let before = self.keys.len();
-        let outcome = self.push_entries(token, context);
-        match outcome {
-            Ok(end) => {
-                self.offsets.push(end);
-                self.nulls.append_non_null();
-            }
-            Err(_) => {
-                self.keys.truncate(before);
-                self.values.truncate(before);
-                self.push_nulls(1);
-            }
+        let outcome = self.push_entries(token, context).and_then(|()| self.ends.push(self.keys.len()));
+        if outcome.is_err() {
+            self.keys.truncate(self.ends.parts());
+            self.values.truncate(self.ends.parts());
+            self.push_nulls(1);
         }
-        outcome.map(drop)
+        outcome
     }
 
-    fn push_entries(&mut self, token: &Token<'_>, context: &mut Context) -> Result<i32, ErrorCode> {
+    fn push_entries(&mut self, token: &Token<'_>, context: &mut Context) -> Result<(), ErrorCode> {
         let before = self.keys.len();
         let mut name = String::new();
         for_each_value(&container_of(token, b'{')?, |raw, value| {
@@ -180,31 +195,27 @@ impl Maps {
         if self.keys.has_repeated(before) {
             return Err(ErrorCode::InvalidCast);
         }
-        i32::try_from(self.keys.len()).map_err(|_| ErrorCode::OutOfRange)
+        Ok(())
     }
 
     pub(crate) fn push_nulls(&mut self, count: usize) {
-        let end = self.offsets[self.len()];
-        self.offsets.resize(self.offsets.len() + count, end);
-        self.nulls.append_n_nulls(count);
+        self.ends.push_nulls(count);
     }
 
     pub(crate) fn truncate(&mut self, len: usize) {
-        self.offsets.truncate(len + 1);
-        let end = self.offsets[self.len()] as usize;
-        self.keys.truncate(end);
-        self.values.truncate(end);
-        self.nulls.truncate(len);
+        self.ends.truncate(len);
+        self.keys.truncate(self.ends.parts());
+        self.values.truncate(self.ends.parts());
     }
 
-    pub(crate) fn finish(mut self) -> ArrayRef {
-        let offsets = OffsetBuffer::new(ScalarBuffer::from(self.offsets));
+    pub(crate) fn finish(self) -> ArrayRef {
+        let (offsets, nulls) = self.ends.finish();
         let (DataType::Map(entries, _), parts) = (&self.arrow, vec![self.keys.finish(), self.values.finish()]) else {
             unreachable!("the Arrow form of a MAP");
         };
         let DataType::Struct(fields) = entries.data_type() else { unreachable!("the entries of a MAP") };
         let pairs = StructArray::new(fields.clone(), parts, None);
-        Arc::new(MapArray::new(Arc::clone(entries), offsets, pairs, self.nulls.finish(), false))
+        Arc::new(MapArray::new(Arc::clone(entries), offsets, pairs, nulls, false))
     }
 }
 
