@@ -149,3 +149,48 @@ fn spilling_is_bounded() {
     assert!(error.starts_with("Out of Memory Error"), "{error}");
     assert_eq!(api.succeed("SELECT 1 AS a").rows, [[json!(1)]]);
 }
+
+#[test]
+fn a_short_text_does_not_mean_an_endless_plan() {
+    // Common table expressions and views stand wherever they are named: what that comes to is bounded, before anything is made of it.
+    let server = Server::start(launch());
+    let api = server.api();
+    let chain = |count: usize, step: &dyn Fn(usize) -> String| {
+        let steps: Vec<String> = (1..count).map(|i| format!("c{i} AS ({})", step(i - 1))).collect();
+        format!("WITH c0 AS (SELECT 1 AS a), {} SELECT count(*) AS n FROM c{}", steps.join(", "), count - 1)
+    };
+    let doubled = |before: usize| format!("SELECT x.a FROM c{before} x, c{before} y");
+    let in_subqueries =
+        |before: usize| format!("SELECT (SELECT max(a) FROM c{before}) + (SELECT min(a) FROM c{before}) AS a");
+    let nested = |before: usize| {
+        (0..12).fold(format!("SELECT a FROM c{before}"), |query, i| format!("SELECT a FROM ({query}) AS s{i}"))
+    };
+    let plain = |before: usize| format!("SELECT a FROM c{before}");
+    let refused = [
+        (chain(40, &doubled), "expands to more than 5000 tables"),
+        (chain(40, &in_subqueries), "expands to more than 5000 tables"),
+        (chain(200, &nested), "nested operators"),
+        (chain(2_000, &plain), "at most 500 common table expressions"),
+    ];
+    for (statement, expected) in refused {
+        let started = Instant::now();
+        let error = api.query_error(&statement);
+        assert!(error.contains(expected), "{error}");
+        assert!(started.elapsed() < Duration::from_secs(20), "{:?}: {expected}", started.elapsed());
+    }
+    assert_eq!(api.rows(&chain(300, &plain)), [[json!(1)]]);
+    assert_eq!(api.rows(&chain(8, &doubled)), [[json!(1)]]);
+
+    api.succeed("CREATE VIEW doubling_0 AS SELECT 1 AS a");
+    let mut error = None;
+    for i in 1..30 {
+        let view = format!("CREATE VIEW doubling_{i} AS SELECT x.a FROM doubling_{0} x, doubling_{0} y", i - 1);
+        let reply = api.query(&view);
+        if reply.error.is_some() {
+            error = reply.error;
+            break;
+        }
+    }
+    assert!(error.is_some(), "views refer to each other without end");
+    assert_eq!(api.succeed("SELECT 1 AS a").rows, [[json!(1)]]);
+}

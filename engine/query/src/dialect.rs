@@ -25,6 +25,8 @@ use crate::{by_name, from_first, map_types, pivot_syntax};
 const NESTING_MAX: usize = 64;
 /// Most operators in one expression outside parentheses and lists, set operations and joins included.
 const CHAIN_MAX: usize = 500;
+/// Most common table expressions of a statement, and other texts of the form `AS (`: each may make the plan deeper.
+const NAMED_MAX: usize = 500;
 /// Longest statement text. Larger than any generated INSERT worth sending as SQL.
 const SQL_BYTES_MAX: usize = 64 << 20;
 
@@ -276,11 +278,30 @@ fn tokens(dialect: &LakeDialect, sql: &str) -> Result<Vec<TokenWithSpan>> {
         .map_err(|error| from_parser(&ParserError::TokenizerError(error.to_string())))
 }
 
-/// Refuses chains of operators that would make a deep tree.
+/// Refuses chains of operators, and of common table expressions, that would make a deep tree.
 fn check_chains(tokens: &[TokenWithSpan]) -> Result<()> {
     let mut outer: Vec<usize> = Vec::new();
     let mut chain = 0;
+    let (mut named, mut after_as) = (0, false);
     for token in tokens {
+        match &token.token {
+            Token::SemiColon => named = 0,
+            Token::LParen if after_as => named += 1,
+            _ => {}
+        }
+        after_as = match &token.token {
+            Token::Whitespace(_) => after_as,
+            Token::Word(word) => {
+                matches!(word.keyword, Keyword::AS)
+                    || (after_as && matches!(word.keyword, Keyword::NOT | Keyword::MATERIALIZED))
+            }
+            _ => false,
+        };
+        if named > NAMED_MAX {
+            return Err(QueryError::parser(format_args!(
+                "a statement has at most {NAMED_MAX} common table expressions"
+            )));
+        }
         match &token.token {
             Token::LParen | Token::LBracket | Token::LBrace => outer.push(std::mem::take(&mut chain)),
             Token::RParen | Token::RBracket | Token::RBrace => chain = outer.pop().unwrap_or(0),

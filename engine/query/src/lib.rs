@@ -57,6 +57,7 @@ mod merge_syntax;
 mod names;
 mod output_names;
 mod pivot_syntax;
+mod plan_size;
 mod pruning;
 mod pushdown;
 mod query_memory;

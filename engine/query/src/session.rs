@@ -448,6 +448,7 @@ impl Session {
         crate::time_travel::lower(self, &snapshot, &mut statement).await?;
         let files = crate::files::lower(self, &snapshot, &mut statement).await?;
         let views = views::plan_named(self, &snapshot, &statement, defaults, within).await?;
+        crate::plan_size::check_statement(&statement, |name| views.steps(snapshot.catalog(), defaults, name))?;
         let names = match &mut statement {
             Statement::Query(query) => OutputNames::prepare(query),
             Statement::Explain { statement: explained, .. } => {
@@ -466,6 +467,7 @@ impl Session {
         let scope = Arc::new(self.scope(snapshot, spelling, views, files));
         let state = self.state(&scope);
         let logical = state.statement_to_plan(PlannerStatement::Statement(Box::new(statement))).await?;
+        crate::plan_size::check(&logical)?;
         let only_queries = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
         only_queries.verify_plan(&logical)?;
         Ok(LogicalQuery { plan: logical, names, scope, state })

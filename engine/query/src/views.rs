@@ -43,6 +43,8 @@ struct PlannedView {
     plan: LogicalPlan,
     /// What its columns are called.
     names: Vec<String>,
+    /// How many operators it has.
+    steps: usize,
     query: String,
 }
 
@@ -50,6 +52,15 @@ impl ViewPlans {
     /// Names of all their columns.
     pub(crate) fn column_names(&self) -> impl Iterator<Item = &str> {
         self.0.values().flat_map(|view| &view.names).map(String::as_str)
+    }
+
+    /// What a name stands for, in operators: a view's, or one.
+    pub(crate) fn steps(&self, catalog: &Catalog, defaults: &Defaults, name: &ObjectName) -> usize {
+        let Some(parts) = parts(name).ok() else { return 1 };
+        match find_table(catalog, defaults, &parts) {
+            Ok(Target::View(view)) => self.0.get(&view.name).map_or(1, |planned| planned.steps),
+            _ => 1,
+        }
     }
 
     /// A view as a table whose columns are spelled as the statement spells them.
@@ -145,13 +156,13 @@ async fn plan(session: &Session, snapshot: &Snapshot, view: &View, within: &[Tab
     if view.columns_named && schema.fields().len() < view.columns.len() {
         return Err(QueryError::binder("Contents of view were altered: it has fewer columns than names"));
     }
-    check_steps(&logical.plan, &view.name)?;
+    let steps = check_steps(&logical.plan, &view.name)?;
     let mut names: Vec<String> = Vec::with_capacity(schema.fields().len());
     for (place, field) in schema.fields().iter().enumerate() {
         let given = view.columns.get(place).filter(|_| view.columns_named).map(|column| &column.name);
         names.push(unused(&names, given.unwrap_or_else(|| field.name())));
     }
-    Ok(PlannedView { plan: logical.plan, names, query: view.query.clone() })
+    Ok(PlannedView { plan: logical.plan, names, steps, query: view.query.clone() })
 }
 
 /// The name, with a number behind it if another column has it already, as in DuckDB.
@@ -165,7 +176,7 @@ pub(crate) fn unused<S: AsRef<str>>(taken: &[S], wanted: &str) -> String {
     name
 }
 
-fn check_steps(plan: &LogicalPlan, name: &TableName) -> Result<()> {
+fn check_steps(plan: &LogicalPlan, name: &TableName) -> Result<usize> {
     let mut steps = 0;
     plan.apply_with_subqueries(|_| {
         steps += 1;
@@ -177,7 +188,7 @@ fn check_steps(plan: &LogicalPlan, name: &TableName) -> Result<()> {
             name.table
         )));
     }
-    Ok(())
+    Ok(steps)
 }
 
 /// `CREATE VIEW`, given the text of its query.

@@ -43,8 +43,8 @@ pub fn run(flags: &ArgMatches) -> Result<(), Failed> {
     telemetry::start_logging(&config);
     let address = listen_address(&config)?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let requests = runtime("siltstone-http", or_cores(config.worker_threads, cores))?;
-    let queries = runtime("siltstone-sql", or_cores(config.query_parallelism, cores))?;
+    let requests = runtime("siltstone-http", or_cores(config.worker_threads, cores), STACK_BYTES)?;
+    let queries = runtime("siltstone-sql", or_cores(config.query_parallelism, cores), SQL_STACK_BYTES)?;
     // Taken over before anything is opened: from here on a signal means a clean stop.
     let signals = requests.block_on(async { Signals::new() });
     let mut signals = signals.map_err(|error| Failed::operation(format!("cannot handle signals: {error}")))?;
@@ -81,13 +81,19 @@ pub fn run(flags: &ArgMatches) -> Result<(), Failed> {
     Ok(())
 }
 
+/// Stack of a thread: tokio's own choice.
+const STACK_BYTES: usize = 2 << 20;
+/// Stack of a thread that plans: plans are trees, and as deep as statements may make them. Only what is used takes memory.
+const SQL_STACK_BYTES: usize = 64 << 20;
+
 fn or_cores(threads: usize, cores: usize) -> usize {
     if threads == 0 { cores } else { threads }
 }
 
-fn runtime(name: &str, threads: usize) -> Result<Runtime, Failed> {
+fn runtime(name: &str, threads: usize, stack_bytes: usize) -> Result<Runtime, Failed> {
     Builder::new_multi_thread()
         .worker_threads(threads)
+        .thread_stack_size(stack_bytes)
         .thread_name(name)
         .enable_all()
         .build()
