@@ -72,7 +72,7 @@ fn large_statements_are_parts_of_transactions() {
 #[test]
 fn a_large_statement_that_is_given_up_leaves_no_files() {
     // Its rows are in segments already when its time is over.
-    let server = siltstone_tests::Server::start(crate::launch().arg("--query-timeout-ms").arg("3000"));
+    let server = siltstone_tests::Server::start(crate::launch().arg("--query-timeout-ms").arg("6000"));
     let api = server.api();
     let segments = || {
         let files = server.data().files();
